@@ -1,0 +1,42 @@
+"""What all tests share: the project's tools, a copy of the project to spoil, and the line that counts."""
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/"tools"))
+
+BUILT = (".git", ".venv", "_docs", "_proc", "runs", "build", "dist", "*.egg-info", "__pycache__", ".ipynb_checkpoints",
+         ".pytest_cache")
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    "A copy of the project, without what was built, that a test may change."
+    return shutil.copytree(ROOT, tmp_path/"llmcourse", symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+
+
+def run(*command, **options) -> str:
+    "Run a command; return what it printed, or fail with what it said."
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    said = "\n".join((done.stdout + done.stderr).splitlines()[-60:])
+    assert done.returncode == 0, f"{' '.join(map(str, command))} ended with {done.returncode}:\n{said}"
+    return done.stdout
+
+
+def tool(name: str) -> Path:
+    "A command installed beside the Python that runs the tests."
+    return Path(sys.executable).with_name(name)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    "End the run with one line that counts, after all that pytest says."
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    count = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error")}
+    reporter.write_line(f"\n{count['passed']} passed, {count['failed'] + count['error']} failed")
+    return result

@@ -1,0 +1,55 @@
+"""What `pip install` gives a stranger: a wheel, in a fresh environment, that works."""
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run
+
+PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
+EXTRAS = {"fastapi", "uvicorn"}   # what `pip install llmcourse[serve]` adds, and nothing but `llmcourse.serving` may want
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    "The wheel of this project."
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, *PIP, "wheel", ROOT, "--no-deps", "--wheel-dir", folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    "The Python of a fresh environment that holds the wheel and what it asks for."
+    folder = tmp_path_factory.mktemp("fresh")
+    run(sys.executable, "-m", "venv", folder)
+    python = folder/"bin"/"python"
+    run(python, *PIP, "install", "--constraint", ROOT/"constraints.txt", "torch")
+    run(python, *PIP, "install", "--constraint", ROOT/"constraints.txt", wheel)
+    return python
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"llmcourse/{path.name}" for path in (ROOT/"llmcourse").glob("*.py")} <= set(names)
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"llmcourse"}
+    assert any(name.endswith("LICENSE") for name in names)
+
+
+def test_import_is_light(python, tmp_path):
+    code = "import sys, llmcourse; print(llmcourse.__file__, *({'torch', 'transformers'} & set(sys.modules)), sep='|')"
+    file, *heavy = run(python, "-c", code, cwd=tmp_path).strip().split("|")
+    assert heavy == [] and Path(file).is_relative_to(python.parent.parent)
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (ROOT/"llmcourse").glob("[!_]*.py")))
+def test_module_imports(module, python, tmp_path):
+    code = f"""
+try: import llmcourse.{module}
+except ModuleNotFoundError as error:
+    if not ({module!r} == 'serving' and error.name in {EXTRAS}): raise"""
+    run(python, "-c", code, cwd=tmp_path)
+
+
+def test_command_line_helps(python, tmp_path):
+    assert "run" in run(python.with_name("llmcourse"), "--help", cwd=tmp_path)

@@ -1,0 +1,137 @@
+"""The project is what it says it is: code, notebooks, README.md and reading order belong together."""
+import ast
+import io
+import json
+import re
+import tokenize
+from collections import Counter
+from pathlib import Path
+
+import lessons
+import pytest
+from conftest import BUILT, ROOT, run, tool
+
+PACKAGE = ROOT/"llmcourse"
+LESSONS = [path for path in lessons.lessons() if path.name != "index.ipynb"]
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.name)
+
+
+def number(path: Path) -> int:
+    "The number of a lesson: 2 for 02_data.ipynb."
+    return int(re.match(r"(\d+)_", path.name)[1])
+
+
+def code_cells(path: Path) -> list[str]:
+    "The code of a lesson, without lines for IPython only."
+    return [re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.M)
+            for cell in lessons.read(path).cells if cell.cell_type == "code"]
+
+
+def module_of(path: Path) -> str | None:
+    "The module that a lesson exports to."
+    found = re.search(r"^#\| *default_exp +(\w+)", "\n".join(code_cells(path)), re.M)
+    return found and found[1]
+
+
+def modules() -> dict[str, Path]:
+    "Every exported module with its lesson."
+    return {module: path for path in LESSONS if (module := module_of(path))}
+
+
+def imported_from_course(code: str) -> set[str]:
+    "The modules of the course that some code imports, wherever in it."
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            name = "llmcourse." * (node.level > 0) + (node.module or "")
+            if name.rstrip(".") == "llmcourse": found |= {alias.name for alias in node.names}
+            elif name.startswith("llmcourse."): found.add(name.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("llmcourse.")}
+    return found
+
+
+def exported(module: str) -> list:
+    "The functions and classes that a module exports, as syntax trees."
+    tree = ast.parse((PACKAGE/f"{module}.py").read_text(encoding="utf-8"))
+    public = next(ast.literal_eval(node.value) for node in tree.body
+                  if isinstance(node, ast.Assign) and node.targets[0].id == "__all__")
+    return [node for node in tree.body if getattr(node, "name", None) in public]
+
+
+def test_code_is_in_sync_with_notebooks(copy):
+    run(tool("nbdev_export"), cwd=copy)
+    here, there = ({path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+                   for folder in (PACKAGE, copy/"llmcourse"))
+    assert [name for name in sorted(here | there) if here.get(name) != there.get(name)] == []
+
+
+def test_every_module_has_a_lesson():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "_modidx", *modules()}
+
+
+def test_notebooks_are_clean(copy):
+    run(tool("nbdev_clean"), cwd=copy)
+    changed = [path.name for path in lessons.lessons()
+               if json.loads(path.read_bytes()) != json.loads((copy/path.relative_to(ROOT)).read_bytes())]
+    assert changed == []
+
+
+@each_lesson
+def test_outputs_belong_to_the_code(path):
+    nb = lessons.read(path)
+    assert lessons.is_fresh(nb), f"run: python tools/lessons.py {path.relative_to(ROOT)}"
+    assert not [out for cell in nb.cells for out in cell.get("outputs", []) if out.output_type == "error"]
+
+
+def test_lessons_are_numbered_once():
+    assert [n for n, times in Counter(map(number, LESSONS)).items() if times > 1] == []
+    parts = [path.parent.name for path in LESSONS]
+    assert parts == sorted(parts), "numbers run through the parts in order"
+
+
+@each_lesson
+def test_imports_come_from_earlier_lessons(path):
+    number_of = {module: number(lesson) for module, lesson in modules().items()}
+    own = module_of(path)
+    code = {name for cell in code_cells(path) for name in imported_from_course(cell)}
+    if own: code |= imported_from_course((PACKAGE/f"{own}.py").read_text(encoding="utf-8"))
+    too_late = {name for name in code - {own} if number_of.get(name, 0) >= number(path)}
+    unknown = {name for name in code if name not in number_of}
+    assert (too_late, unknown) == (set(), set())
+
+
+@each_lesson
+def test_subtitle_stands_on_one_line(path):
+    quoted = [line for line in lessons.read(path).cells[0].source.splitlines() if line.startswith(">")]
+    assert len(quoted) == 1, "the site shows only the first line"
+
+
+def test_readme_is_in_sync_with_index():
+    assert (ROOT/"README.md").read_text(encoding="utf-8") == lessons.readme_text()
+
+
+@pytest.mark.parametrize("module", modules())
+def test_exported_names_are_documented(module):
+    source = (PACKAGE/f"{module}.py").read_text(encoding="utf-8")
+    commented = {token.start[0] for token in tokenize.generate_tokens(io.StringIO(source).readline)
+                 if token.type == tokenize.COMMENT}
+    missing = []
+    for node in exported(module):
+        if not ast.get_docstring(node): missing.append(node.name)
+        if isinstance(node, ast.ClassDef): continue
+        args = node.args
+        for arg in filter(None, [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]):
+            if arg.end_lineno not in commented: missing.append(f"{node.name}({arg.arg})")
+    assert missing == []
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    place = re.compile(r"pypi[.]org|[p]ythonhosted|(?<![\w.])/(work|farm|root|home|tmp/author|tmp/env)/", re.I)
+    found = []
+    for path in ROOT.rglob("*"):
+        if not path.is_file() or any(Path(part).match(pattern) for part in path.parts for pattern in BUILT): continue
+        try: text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError: continue
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in place.finditer(text)]
+    assert found == []

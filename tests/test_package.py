@@ -24,8 +24,8 @@ def python(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("fresh")
     run(sys.executable, "-m", "venv", folder)
     python = folder/"bin"/"python"
-    run(python, *PIP, "install", "--constraint", ROOT/"constraints.txt", "torch")
-    run(python, *PIP, "install", "--constraint", ROOT/"constraints.txt", wheel)
+    run(python, *PIP, "install", "--no-compile", "--constraint", ROOT/"constraints.txt", "torch")
+    run(python, *PIP, "install", "--no-compile", "--constraint", ROOT/"constraints.txt", wheel)
     return python
 
 

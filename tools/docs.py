@@ -79,8 +79,9 @@ def build_without_quarto() -> None:
 def main() -> None:
     "Build the site with what is installed."
     os.chdir(ROOT)
-    if shutil.which("quarto"): subprocess.run([Path(sys.executable).with_name("nbdev_docs")], check=True)
-    else: build_without_quarto()
+    if not shutil.which("quarto"): return build_without_quarto()
+    (ROOT/"README.md").touch()                                     # nbdev rewrites one that is older than index.ipynb
+    subprocess.run([Path(sys.executable).with_name("nbdev_docs")], check=True)
 
 
 if __name__ == "__main__":

@@ -58,14 +58,15 @@ def llama_config(config: GPTConfig,  # the shape of our model
     "The same shape as `transformers` describes it."
     from transformers import LlamaConfig
     return LlamaConfig(vocab_size=config.vocab_size, hidden_size=config.d_model, num_hidden_layers=config.n_layers,
-                       num_attention_heads=config.n_heads, num_key_value_heads=config.n_heads, intermediate_size=config.d_ff,
-                       max_position_embeddings=config.context, rms_norm_eps=config.norm_eps, hidden_act="silu",
+                       num_attention_heads=config.n_heads, num_key_value_heads=config.n_heads,
+                       intermediate_size=config.d_ff, max_position_embeddings=config.context, hidden_act="silu",
                        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-                       attention_bias=False, mlp_bias=False, tie_word_embeddings=True, dropout=config.dropout, **more)
+                       rms_norm_eps=config.norm_eps, attention_bias=False, mlp_bias=False, tie_word_embeddings=True,
+                       dropout=config.dropout, **more)
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #2b71b687
 class RMSNorm(nn.Module):
-    "Bring each token's vector to root mean square 1, then scale each channel by a learned weight."
+    "Bring each token's vector to root mean square 1, then scale each channel by a weight (Zhang and Sennrich 2019)."
     def __init__(self,
                  d_model: int,      # numbers a token
                  eps: float = 1e-5, # added under the root
@@ -83,7 +84,7 @@ def rotary_table(head_dim: int,           # numbers a head, even
                  context: int,            # positions
                  theta: float = 10_000.0, # base of the wavelengths
                  ) -> tuple[Tensor, Tensor]: # cosines and sines, each (context, head_dim)
-    "The angles by which RoPE turns each pair at each position."
+    "The cosines and sines of the angles by which RoPE (Su et al. 2021) turns each pair at each position."
     frequency = theta ** (-torch.arange(0, head_dim, 2).float() / head_dim) # (head_dim / 2)
     angle = torch.outer(torch.arange(context).float(), frequency)           # (context, head_dim / 2)
     angle = torch.cat([angle, angle], dim=-1)                               # (context, head_dim)
@@ -94,13 +95,13 @@ def apply_rotary(x: Tensor,   # (batch, heads, time, head_dim)
                  cos: Tensor, # (time, head_dim)
                  sin: Tensor, # (time, head_dim)
                  ) -> Tensor: # (batch, heads, time, head_dim), in float32
-    "Turn each pair of `x` by the angle of its position."
+    "Turn each pair of `x` by the angle of its position; number i is paired with number i + head_dim / 2."
     first, second = x.chunk(2, dim=-1)                  # each (batch, heads, time, head_dim / 2)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #c4eabfc1
 class Attention(nn.Module):
-    "Causal self-attention with several heads and rotary positions."
+    "Causal self-attention with several heads (Vaswani et al. 2017) and rotary positions."
     def __init__(self,
                  config: GPTConfig, # the shape
                  ):
@@ -116,17 +117,17 @@ class Attention(nn.Module):
                 cos: Tensor, # (time, head_dim)
                 sin: Tensor, # (time, head_dim)
                 ) -> Tensor: # (batch, time, d_model)
-        q, k, v = (projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)   # each (batch, heads, time, head_dim)
+        q, k, v = (projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2) # (batch, heads, time, head_dim)
                    for projection in (self.q_proj, self.k_proj, self.v_proj))
-        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)                   # in float32
-        dtype = torch.float32 if x.device.type == "cpu" else v.dtype                  # bfloat16 attention is slow on a CPU
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)                 # in float32
+        dtype = torch.float32 if x.device.type == "cpu" else v.dtype                # bfloat16 is slow here on a CPU
         with torch.autocast(x.device.type, enabled=False):
             y = F.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), is_causal=True)
-        return self.o_proj(y.transpose(1, 2).flatten(2).to(x.dtype))                  # (batch, time, d_model)
+        return self.o_proj(y.transpose(1, 2).flatten(2).to(x.dtype))                # (batch, time, d_model)
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #0aa097d3
 class SwiGLU(nn.Module):
-    "The gated feed-forward part of a block; works on each token by itself."
+    "The gated feed-forward part of a block (Shazeer 2020); works on each token by itself."
     def __init__(self,
                  config: GPTConfig, # the shape
                  ):
@@ -162,7 +163,7 @@ class Block(nn.Module):
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #1d7837c4
 class GPT(nn.Module):
-    "The backbone: token ids in, one vector a token out."
+    "The backbone: token ids in, one vector a token out. Raises `ValueError` for a sequence longer than the context."
     def __init__(self,
                  config: GPTConfig, # the shape
                  ):
@@ -186,7 +187,7 @@ class GPT(nn.Module):
         time = input_ids.shape[1]
         if time > self.config.context:
             raise ValueError(f"a sequence of {time} tokens is longer than the model's context of {self.config.context}; "
-                             f"cut it, for example with tokenizer(..., truncation=True, max_length={self.config.context})")
+                             f"cut it, as tokenizer(text, truncation=True, max_length={self.config.context}) does")
         x = self.dropout(self.embed_tokens(input_ids)) # (batch, time, d_model)
         for layer in self.layers: x = layer(x, self.cos[:time], self.sin[:time])
         return self.norm(x)
@@ -212,8 +213,8 @@ class LanguageModel(nn.Module):
 
     def forward(self,
                 input_ids: Tensor,                    # (batch, time), token ids
-                labels: Tensor | None = None,         # (batch, time): `input_ids` again, -100 where nothing is to be predicted
-                attention_mask: Tensor | None = None, # (batch, time), 1 for text and 0 for padding on the right; takes padding out of the loss
+                labels: Tensor | None = None,         # (batch, time): `input_ids` again; -100 counts not
+                attention_mask: Tensor | None = None, # (batch, time): 0 for padding, on the right; it counts not
                 ) -> Output:
         logits = self.lm_head(self.model(input_ids)) # (batch, time, vocab_size)
         if labels is None: return Output(None, logits)
@@ -232,7 +233,8 @@ def generate(model: LanguageModel,      # writes the text
              ) -> str:                  # the prompt and what follows it
     "Let the model continue a text, until it ends the text itself or `max_new_tokens` are reached."
     if temperature < 0: raise ValueError(f"temperature is {temperature}; it must be 0 (no chance involved) or more")
-    if top_k is not None and top_k < 1: raise ValueError(f"top_k is {top_k}; it must be at least 1, or None for all tokens")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it must be at least 1, or None for all tokens")
     chance, device, was_training = torch.Generator().manual_seed(seed), next(model.parameters()).device, model.training
     ids = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id]
     model.eval()
@@ -266,7 +268,7 @@ class Classifier(nn.Module):
 
     def forward(self,
                 input_ids: Tensor,                    # (batch, time), token ids, padded on the right
-                attention_mask: Tensor | None = None, # (batch, time), 1 for text and 0 for padding; None where nothing is padded
+                attention_mask: Tensor | None = None, # (batch, time): 0 for padding; None: no padding
                 labels: Tensor | None = None,         # (batch), label ids
                 ) -> Output:
         last = _last_token(input_ids, attention_mask)                             # (batch)
@@ -290,8 +292,8 @@ class Classifier(nn.Module):
 def _last_token(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask is None: return torch.full(input_ids.shape[:1], input_ids.shape[1] - 1, device=input_ids.device)
     if not attention_mask[:, 0].all():
-        raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side = 'right' "
-                         "and see that each text has at least one token")
+        raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side = "
+                         "'right' and see that each text has at least one token")
     return attention_mask.sum(dim=1) - 1 # (batch)
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #d6a387b7
@@ -304,30 +306,38 @@ tags: [llmcourse]
 
 {card}
 
-A {kind} of {parameters:,} parameters: {config.n_layers} layers, width {config.d_model}, {config.n_heads} heads, context {config.context} tokens,
-vocabulary {config.vocab_size}. Built with [llmcourse](https://github.com/llmcourse/llmcourse).
+A {kind} of {parameters:,} parameters: {config.n_layers} layers, width {config.d_model}, {config.n_heads} heads,
+context {config.context} tokens, vocabulary {config.vocab_size}. Built with
+[llmcourse](https://github.com/llmcourse/llmcourse).
 Open it with `llmcourse.model.load_checkpoint` or `transformers.{architecture}.from_pretrained`.
 """
 
 def save_checkpoint(model: LanguageModel | Classifier, # what to store
                     tokenizer,                         # the tokenizer that it was trained with
                     folder: str | Path,                # created, or replaced if it holds a checkpoint
-                    card: str = "",                    # for README.md: what the model is for, and what it was trained on
+                    card: str = "",                    # for README.md: what it is for, what it was trained on
                     ) -> None:
-    "Store model and tokenizer as a Hugging Face checkpoint folder, as a whole or not at all."
+    """Store model and tokenizer as a Hugging Face checkpoint folder, as a whole or not at all.
+
+    Raises `FileExistsError` rather than replace a folder that holds something else, and `ValueError` for a tokenizer
+    with more tokens than the model knows."""
     folder, config, is_classifier = Path(folder), model.config, isinstance(model, Classifier)
     if len(tokenizer) > config.vocab_size:
-        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens and the model {config.vocab_size}; store a model with its own tokenizer")
+        raise ValueError(f"the tokenizer has {len(tokenizer)} tokens and the model {config.vocab_size}; "
+                         "store a model with its own tokenizer")
     if folder.exists() and not (folder/"config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is no checkpoint; choose another folder, so that nothing is lost")
     architecture = "LlamaForSequenceClassification" if is_classifier else "LlamaForCausalLM"
-    labels = {"id2label": dict(enumerate(model.labels)), "label2id": {name: i for i, name in enumerate(model.labels)}} if is_classifier else {}
+    names = dict(enumerate(model.labels)) if is_classifier else None
+    labels = {"id2label": names, "label2id": {name: i for i, name in names.items()}} if is_classifier else {}
     settings = llama_config(config, architectures=[architecture], dtype="float32", pad_token_id=tokenizer.pad_token_id,
                             bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **labels)
-    weights = {name: w.detach().float().cpu().contiguous() for name, w in model.state_dict().items() if name != "lm_head.weight"} # tied
+    weights = {name: weight.float().cpu().contiguous() for name, weight in model.state_dict().items()
+               if name != "lm_head.weight"} # it is the token table
     text = CARD.format(task="text-classification" if is_classifier else "text-generation", name=folder.resolve().name,
-                       kind="classifier" if is_classifier else "language model", architecture=architecture, config=config,
-                       card=card or "No description was given.", parameters=sum(p.numel() for p in model.parameters()))
+                       kind="classifier" if is_classifier else "language model", architecture=architecture,
+                       config=config, card=card or "No description was given.",
+                       parameters=sum(p.numel() for p in model.parameters()))
     with atomic_path(folder) as scratch:
         tokenizer.save_pretrained(scratch)
         settings.save_pretrained(scratch)
@@ -336,59 +346,75 @@ def save_checkpoint(model: LanguageModel | Classifier, # what to store
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #50bb89a6
 def load_checkpoint(folder: str | Path, # a folder from `save_checkpoint`, or a Llama that `transformers` wrote
-                    ) -> tuple:         # the model, a `LanguageModel` or a `Classifier`, in evaluation mode on the CPU; its tokenizer
+                    ) -> tuple:         # a `LanguageModel` or `Classifier` in evaluation mode, on the CPU; its tokenizer
     "Open a checkpoint folder. Raises `FileNotFoundError` or `ValueError` that names what is wrong and what to do."
     folder = Path(folder)
-    if not folder.is_dir(): raise FileNotFoundError(f"there is no folder {folder}; check the path, or write a checkpoint with save_checkpoint")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; check the path, or write one with save_checkpoint")
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (folder/name).is_file():
-            raise FileNotFoundError(f"{folder} has no {name}; copy the checkpoint again with all of its files, or save it again")
+            raise FileNotFoundError(f"{folder} has no {name}; copy the checkpoint again with all its files")
     config, architecture, labels = _read_config(folder/"config.json")
-    with torch.random.fork_rng(devices=[]): # building draws random weights; the caller's random numbers stay untouched
-        model = LanguageModel(config) if architecture == "LlamaForCausalLM" else Classifier(config, labels)
-    _load_weights(model, folder/"model.safetensors")
+    is_classifier = architecture == "LlamaForSequenceClassification"
+    make = (lambda: Classifier(config, labels)) if is_classifier else (lambda: LanguageModel(config))
+    model = _build(make, folder/"model.safetensors")
     tokenizer = _read_tokenizer(folder)
     if len(tokenizer) > config.vocab_size:
-        raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of {config.vocab_size}; they do not belong together")
+        raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of {config.vocab_size}; "
+                         "they do not belong together. Copy both from the same checkpoint")
     return model.eval(), tokenizer
 
 def _read_tokenizer(folder: Path):
     from transformers import AutoTokenizer
     try: return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error: # `tokenizers` raises plain Exception
-        raise ValueError(f"the tokenizer in {folder} cannot be read ({error}); copy tokenizer.json and tokenizer_config.json again") from error
+        raise ValueError(f"the tokenizer in {folder} cannot be read ({type(error).__name__}: {error}); "
+                         "copy tokenizer.json and tokenizer_config.json again") from error
 
 # %% ../nbs/1_from_scratch/05_model.ipynb #f827845b
 def _read_config(path: Path) -> tuple[GPTConfig, str, list[str]]:
     from transformers import LlamaConfig
-    try: raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error: raise ValueError(f"{path} is damaged ({error}); copy the checkpoint again") from error
+    try: raw = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy the checkpoint again") from error
     architecture = (raw.get("architectures") or [raw.get("model_type")])[0]
     if architecture not in ("LlamaForCausalLM", "LlamaForSequenceClassification"):
         raise ValueError(f"{path} describes a model of type {architecture}; this opens LlamaForCausalLM and "
                          "LlamaForSequenceClassification. Open others with the Auto classes of transformers")
-    c = LlamaConfig.from_dict(raw)
+    try: c = LlamaConfig.from_dict(raw)
+    except Exception as error: # the checks of transformers raise several types
+        raise ValueError(f"{path} is no valid LlamaConfig ({error}); save the checkpoint again") from error
     rope = c.rope_parameters or {}
-    differs = {"num_key_value_heads": c.num_key_value_heads != c.num_attention_heads, "hidden_act": c.hidden_act != "silu",
-               "head_dim": c.head_dim * c.num_attention_heads != c.hidden_size, "attention_bias": c.attention_bias, "mlp_bias": c.mlp_bias,
+    differs = {"num_key_value_heads": c.num_key_value_heads != c.num_attention_heads,
+               "head_dim": c.head_dim * c.num_attention_heads != c.hidden_size,
+               "hidden_act": c.hidden_act != "silu", "attention_bias": c.attention_bias, "mlp_bias": c.mlp_bias,
                "rope_type": rope.get("rope_type", "default") != "default",
                "tie_word_embeddings": architecture == "LlamaForCausalLM" and not c.tie_word_embeddings}
     if any(differs.values()):
-        raise ValueError(f"{path} describes a Llama that differs from ours in {', '.join(k for k, v in differs.items() if v)}; "
+        raise ValueError(f"{path} describes a Llama that differs from ours in "
+                         f"{', '.join(name for name, yes in differs.items() if yes)}; "
                          f"open it with transformers.{architecture}")
-    config = GPTConfig(c.vocab_size, c.hidden_size, c.num_hidden_layers, c.num_attention_heads, c.intermediate_size, c.max_position_embeddings,
-                       getattr(c, "dropout", 0.0), rope.get("rope_theta", 10_000.0), c.rms_norm_eps)
+    config = GPTConfig(vocab_size=c.vocab_size, d_model=c.hidden_size, n_layers=c.num_hidden_layers,
+                       n_heads=c.num_attention_heads, d_ff=c.intermediate_size, context=c.max_position_embeddings,
+                       dropout=getattr(c, "dropout", 0.0), rope_theta=rope.get("rope_theta", 10_000.0),
+                       norm_eps=c.rms_norm_eps)
     return config, architecture, [c.id2label[i] for i in sorted(c.id2label)]
 
-def _load_weights(model: nn.Module, path: Path) -> None:
+# %% ../nbs/1_from_scratch/05_model.ipynb #d444cebe
+def _build(make, path: Path) -> nn.Module:
     try: found = load_file(path)
-    except (SafetensorError, OSError) as error: raise ValueError(f"{path} is damaged ({error}); copy or save the checkpoint again") from error
-    expected = {name: w for name, w in model.state_dict().items() if name != "lm_head.weight"} # tied to the token table
-    found.pop("lm_head.weight", None)
-    wrong = ([f"{n} is missing" for n in expected.keys() - found.keys()] + [f"{n} is unknown" for n in found.keys() - expected.keys()] +
-             [f"{n} has shape {tuple(found[n].shape)}, not {tuple(expected[n].shape)}"
-              for n in expected.keys() & found.keys() if found[n].shape != expected[n].shape])
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy or save the checkpoint again") from error
+    with torch.device("meta"): expected = make().state_dict()
+    for weights in (found, expected): weights.pop("lm_head.weight", None) # it is the token table
+    wrong = ([f"{name} is missing" for name in expected.keys() - found.keys()] +
+             [f"{name} is unknown" for name in found.keys() - expected.keys()] +
+             [f"{name} has shape {tuple(found[name].shape)}, not {tuple(expected[name].shape)}"
+              for name in expected.keys() & found.keys() if found[name].shape != expected[name].shape])
     if wrong:
-        raise ValueError(f"{path} does not fit the shape in config.json: {'; '.join(sorted(wrong)[:3])}"
-                         f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}. Both files must come from the same model; save it again")
-    model.load_state_dict(found, strict=False) # only `lm_head.weight` may be absent, and it is the token table
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"{path} does not fit the shape in config.json: {'; '.join(sorted(wrong)[:3])}{more}. "
+                         "Both files must come from the same model; save it again")
+    with torch.random.fork_rng(devices=[]): model = make() # building draws random numbers; the caller's stay untouched
+    model.load_state_dict(found, strict=False)             # strict but for `lm_head.weight`, as checked above
+    return model

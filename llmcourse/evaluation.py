@@ -150,7 +150,7 @@ def bootstrap_interval(y_true: Sequence[int],           # what each sentence is,
                        y_pred: Sequence[int],           # what the model says
                        metric: str = "macro_f1",        # a key of what `score` returns
                        samples: int = 1000,             # resamples
-                       seed: int = 0,
+                       seed: int = 0,                   # fixes the resamples
                        groups: Sequence | None = None,  # the review of each sentence: draw whole reviews, not sentences
                        labels: Sequence[str] = LABELS,  # the names of the labels
                        ) -> tuple[float, float]:        # low, high
@@ -164,7 +164,7 @@ def paired_difference(y_true: Sequence[int],           # what each sentence is, 
                       pred_b: Sequence[int],           # what the second says of the same sentences
                       metric: str = "macro_f1",        # a key of what `score` returns
                       samples: int = 1000,             # resamples
-                      seed: int = 0,
+                      seed: int = 0,                   # fixes the resamples
                       groups: Sequence | None = None,  # the review of each sentence: draw whole reviews, not sentences
                       labels: Sequence[str] = LABELS,  # the names of the labels
                       ) -> tuple[float, float, float]: # first minus second: as measured, low, high
@@ -253,7 +253,7 @@ def report_row(name: str,                       # as it will stand in tables
                role: str = "baseline",          # `ours` (the one model judged), `variant` (ours, not judged), `baseline`, `human`
                groups: Sequence | None = None,  # the review of each sentence
                samples: int = 1000,             # bootstrap resamples
-               seed: int = 0,
+               seed: int = 0,                   # fixes the resamples
                labels: Sequence[str] = LABELS,  # the names of the labels
                ) -> dict:                       # name, role, sentences, metrics, intervals
     "All scores of one system, each with its 95 % bootstrap interval, as a row of a `Report`."
@@ -418,7 +418,7 @@ def _svg(figure: Figure, name: str, alt: str) -> Markup:
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{float(width) * 4 / 3:.0f}px"', 1))
 
 def draw_history(history: list[dict],  # dicts with step and loss; other keys with loss in their name are drawn too
-                 title: str,
+                 title: str,           # what was trained
                  ) -> Figure:
     "The loss of one training run against its steps: each step pale, the trend bold, other losses dashed with marks."
     with matplotlib.rc_context({"text.parse_math": False}):

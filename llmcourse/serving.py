@@ -138,6 +138,7 @@ def deployment_checks(folder: str | Path,  # a checkpoint folder
                       ) -> list[Check]:    # the target and every guard-rail
     "Hold the recorded measurements of a checkpoint against its objective. Raises `FileNotFoundError` if there are none."
     path = Path(folder)/"evaluation.json"
+    if not Path(folder).is_dir(): raise FileNotFoundError(f"there is no folder {folder}; check the path, or train a model first: llmcourse run")
     if not path.exists(): raise FileNotFoundError(f"{folder} was never evaluated, so nobody knows whether it may be deployed; run `llmcourse evaluate {folder}` first")
     record = json.loads(path.read_text(encoding="utf-8"))
     return Objective(**record["objective"]).check(record["measured"])

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,11 +53,11 @@ class Scale:
 
 SCALES = {scale.name: scale for scale in (
     Scale("tiny", vocab_size=512, d_model=32, n_layers=2, n_heads=2, context=64,
-          pretraining_steps=40, batch_size=8, epochs=1, sentences=300),
+          pretraining_steps=40, batch_size=8, epochs=2, sentences=300),
     Scale("laptop", vocab_size=2048, d_model=128, n_layers=4, n_heads=4, context=128,
-          pretraining_steps=1500, batch_size=16, epochs=4),
+          pretraining_steps=1500, batch_size=16, epochs=3),
     Scale("gpu", vocab_size=8192, d_model=768, n_layers=12, n_heads=12, context=512,
-          pretraining_steps=4000, batch_size=64, epochs=4),
+          pretraining_steps=4000, batch_size=64, epochs=3),
 )}
 
 def get_scale(name: str,  # a key of `SCALES`
@@ -222,6 +223,8 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
           config: TrainingConfig = TrainingConfig(),  # rates, precision, seed
           state_file: str | Path | None = None,  # save here and, if it exists, go on from here
           title: str = "training",    # shown beside the progress bar
+          watch: Callable[[], dict[str, float]] | None = None,  # measures the model as it stands; joins the history
+          watch_every: int = 100,     # steps between two looks
           ) -> list[dict]:            # one dict a step: step, loss, learning_rate, gradient_norm, tokens, seconds
     "Train `model` in place. Interrupt it at any time: the same call goes on where it was and ends with the same weights."
     accelerator = Accelerator()
@@ -256,6 +259,7 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
             optimizer.zero_grad()
             history.append({"step": step, "loss": loss.item(), "learning_rate": rate, "gradient_norm": float(norm),
                             "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start})
+            if watch and (step + 1) % watch_every == 0: history[-1] |= watch()
             bar.update()
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
             if (step + 1) % config.save_every == 0: save()

@@ -40,6 +40,10 @@ def label_of(rating: float,  # mean rating, from -4 to 4
     return 2 if rating >= 0.5 else 0 if rating <= -0.5 else 1
 
 # %% ../nbs/1_from_scratch/02_data.ipynb #1cc0a742
+def _is_disk_full(error: Exception) -> bool:
+    "Whether an error says so, as Python does by number, or as libraries written in Rust do by text."
+    return getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error)
+
 @contextmanager
 def atomic_path(target: str | Path,  # the file or folder to create
                 ):
@@ -51,10 +55,10 @@ def atomic_path(target: str | Path,  # the file or folder to create
         yield scratch/target.name
         if target.is_dir(): shutil.rmtree(target)
         os.replace(scratch/target.name, target)
-    except OSError as error:
-        if error.errno != errno.ENOSPC: raise
-        raise OSError(errno.ENOSPC, f"the disk of {target.parent} is full; nothing was changed. "
-                                    "Free some space, or choose another folder, and run this again") from error
+    except Exception as error:
+        if not _is_disk_full(error): raise
+        raise OSError(f"the disk of {target.parent} is full; nothing was changed there. "
+                      "Free some space, or choose another folder, and run this again") from error
     finally: shutil.rmtree(scratch, ignore_errors=True)
 
 # %% ../nbs/1_from_scratch/02_data.ipynb #1089e7d8
@@ -181,10 +185,13 @@ def load_data(name: str = "amazon",  # a key of `SOURCES`, or `owner/name` on th
               ) -> DatasetDict:      # ours: train, validation, test with the columns of `FEATURES`
     "Load a data set by name: one of the four sources, fetched once and cached, or any from the hub."
     if name not in SOURCES: return _load_from_hub(name)
-    archive = fetch_archive()
     folder = cache_folder()/f"icwsm14-{ARCHIVE_SHA256[:8]}"/name
-    with FileLock(cache_folder()/f"{name}.lock"):
-        if not folder.exists():
-            built = build_source(check_sha256(archive.read_bytes(), ARCHIVE_SHA256, str(archive)), name)
-            with atomic_path(folder) as scratch: built.save_to_disk(scratch)
+    if not folder.exists(): _store(fetch_archive(), name, folder)
     return datasets.load_from_disk(folder)
+
+def _store(archive: Path, source: str, folder: Path) -> None:
+    "Write one source to the cache, once, however many processes ask for it."
+    with FileLock(cache_folder()/f"{source}.lock"):
+        if folder.exists(): return
+        built = build_source(check_sha256(archive.read_bytes(), ARCHIVE_SHA256, str(archive)), source)
+        with atomic_path(folder) as scratch: built.save_to_disk(scratch)

@@ -28,8 +28,9 @@ from .objectives import Check, Objective
 
 # %% auto #0
 __all__ = ['Predict', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline', 'human_baseline',
-           'bootstrap_interval', 'paired_difference', 'predict_probabilities', 'bits_per_byte', 'latency_ms',
-           'report_row', 'draw_intervals', 'in_words', 'Report', 'draw_history', 'compare_in_words', 'render_report']
+           'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities', 'bits_per_byte',
+           'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'draw_history', 'compare_in_words',
+           'render_report']
 
 # %% ../nbs/1_from_scratch/07_evaluation.ipynb #0f3bff4f
 def _label_ids(values, n_labels: int, name: str) -> np.ndarray:
@@ -181,7 +182,14 @@ def _check_texts(texts) -> list[str]:
         if not text.strip(): raise ValueError(f"text {i} is empty; leave empty texts out, there is nothing in them to judge")
     return texts
 
-def predict_probabilities(model,                 # a `Classifier`
+def context_of(model,      # a model of the course or of transformers
+               tokenizer,  # the tokenizer it was trained with
+               ) -> int:
+    "How many tokens of a text the model reads; longer texts are cut there."
+    config = model.config
+    return min(getattr(config, "context", None) or config.max_position_embeddings, tokenizer.model_max_length)
+
+def predict_probabilities(model,                 # a `Classifier`, or a sequence classifier of transformers
                           tokenizer,             # the tokenizer it was trained with
                           texts: Sequence[str],  # none of them empty
                           batch_size: int = 64,  # texts at a time
@@ -189,13 +197,14 @@ def predict_probabilities(model,                 # a `Classifier`
     "The probability of each label for each text. Raises `ValueError` for an empty text, `TypeError` for anything but strings."
     texts, device, was_training = _check_texts(texts), next(model.parameters()).device, model.training
     order = np.argsort([len(text) for text in texts], kind="stable")
-    probabilities = np.zeros((len(texts), model.score.out_features), dtype=np.float32)
+    n_labels = len(model.labels) if hasattr(model, "labels") else model.config.num_labels
+    probabilities = np.zeros((len(texts), n_labels), dtype=np.float32)
     model.eval()
     try:
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
                 chosen = order[start:start + batch_size]
-                batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=model.config.context,
+                batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=context_of(model, tokenizer),
                                   padding=True, padding_side="right", return_tensors="pt").to(device)
                 logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits    # (batch, n_labels)
                 probabilities[chosen] = logits.float().softmax(-1).cpu().numpy()

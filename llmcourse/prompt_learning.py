@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .data import atomic_path
+from .techniques import HEADS, modules_named
 
 # %% auto #0
 __all__ = ['SoftPrompt', 'word_vectors', 'save_prompt', 'load_prompt']
@@ -26,7 +27,7 @@ class SoftPrompt(nn.Module):
                  model: nn.Module,           # a transformers model for sequence classification; frozen but for its head
                  start: Tensor,              # (n_tokens, d_model): where the prompt's vectors start
                  after: int = 0,             # own tokens of the sentence that come first; 1 leaves [CLS] in place
-                 head: Sequence[str] = ("classifier", "score"),  # modules that are trained as a whole
+                 head: Sequence[str] = HEADS,  # modules that are trained as a whole
                  ):
         super().__init__()
         embedding = model.get_input_embeddings()
@@ -35,8 +36,7 @@ class SoftPrompt(nn.Module):
                              f"this model needs (n_tokens, {embedding.weight.shape[1]})")
         self.model, self.after, self.config = model.requires_grad_(False), after, model.config
         self.prompt = nn.Parameter(start.detach().clone().to(embedding.weight))
-        for name, module in model.named_modules():
-            if name.rsplit(".", 1)[-1] in head: module.requires_grad_(True)
+        for module in modules_named(model, head).values(): module.requires_grad_(True)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None):
         if attention_mask is None: attention_mask = torch.ones_like(input_ids)

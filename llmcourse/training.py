@@ -25,8 +25,8 @@ from .data import atomic_path
 from .model import GPTConfig
 
 # %% auto #0
-__all__ = ['SCALES', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches', 'TrainingConfig', 'learning_rate_at',
-           'native_precision', 'make_optimizer', 'train', 'smooth']
+__all__ = ['SCALES', 'RateShare', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches', 'TrainingConfig',
+           'learning_rate_at', 'native_precision', 'make_optimizer', 'train', 'smooth']
 
 # %% ../nbs/1_from_scratch/06_training.ipynb #bc9c29b6
 @dataclass(frozen=True)
@@ -175,11 +175,14 @@ def native_precision(device: str = "cpu",  # `cpu`, `cuda`, ...
 # %% ../nbs/1_from_scratch/06_training.ipynb #d663754d
 def make_optimizer(model: nn.Module,        # only parameters that require a gradient are handed over
                    config: TrainingConfig,  # gives rate, decay and betas
+                   by_name: bool = False,   # a group of its own for each parameter, with its `name`
                    ) -> torch.optim.AdamW:
     "AdamW that decays matrices and leaves vectors (the norms' scales) alone."
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-              {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    decay = lambda p: config.weight_decay if p.ndim >= 2 else 0.0
+    if by_name: groups = [{"params": [p], "name": name, "weight_decay": decay(p)} for name, p in named.items()]
+    else: groups = [{"params": [p for p in named.values() if (p.ndim >= 2) == matrices], "weight_decay": config.weight_decay * matrices}
+                    for matrices in (True, False)]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=config.betas)
 
 # %% ../nbs/1_from_scratch/06_training.ipynb #1ca3b21a
@@ -218,6 +221,14 @@ def _settings(model: nn.Module, batches, config: TrainingConfig) -> dict:
     return {"steps": len(batches), "first batch": data, "parameters": sum(p.numel() for p in model.parameters()),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items() if k != "save_every"}}
 
+RateShare = Callable[[str, float], float]
+
+def _set_rates(optimizer: torch.optim.Optimizer, rate: float, progress: float, rate_share: RateShare | None) -> None:
+    "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
+    for group in optimizer.param_groups:
+        group["lr"] = rate if rate_share is None else rate * rate_share(group["name"], progress)
+        if rate_share is not None: group["params"][0].requires_grad_(group["lr"] > 0)
+
 def train(model: nn.Module,           # called as model(**batch); returns an object with a scalar `loss`
           batches,                    # `LanguageModelBatches`, `ClassificationBatches`, any function of the step with a length
           config: TrainingConfig = TrainingConfig(),  # rates, precision, seed
@@ -225,13 +236,14 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
           title: str = "training",    # shown beside the progress bar
           watch: Callable[[], dict[str, float]] | None = None,  # measures the model as it stands; joins the history
           watch_every: int = 100,     # steps between two looks
+          rate_share: RateShare | None = None,  # of each parameter's name and the progress from 0 to 1; 0 freezes it for now
           ) -> list[dict]:            # one dict a step: step, loss, learning_rate, gradient_norm, tokens, seconds
     "Train `model` in place. Interrupt it at any time: the same call goes on where it was and ends with the same weights."
     accelerator = Accelerator()
     device = accelerator.device.type
     precision = native_precision(device) if config.precision == "auto" else config.precision
     settings = _settings(model, batches, config)
-    model, optimizer = accelerator.prepare(model, make_optimizer(model, config))
+    model, optimizer = accelerator.prepare(model, make_optimizer(model, config, by_name=rate_share is not None))
     plain, inner = accelerator.unwrap_model(model), getattr(optimizer, "optimizer", optimizer)
     path = Path(state_file) if state_file else None
     history = _load_state(path, plain, inner, settings) if path and path.exists() else []
@@ -246,7 +258,7 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
             start = time.perf_counter()
             torch.manual_seed(_generator(config.seed, step).initial_seed())  # dropout depends on the step alone
             rate = learning_rate_at(step, len(batches), config)
-            for group in inner.param_groups: group["lr"] = rate
+            _set_rates(inner, rate, step / len(batches), rate_share)
             share = slice(accelerator.process_index, None, accelerator.num_processes)
             batch = {k: v[share].to(accelerator.device) for k, v in batches(step).items()}
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"): loss = model(**batch).loss
@@ -269,6 +281,8 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
         if path: bar.write(f"interrupted at step {len(history)} of {len(batches)}; the same command goes on from there, with {path}")
         raise
     finally: bar.close()
+    if rate_share is not None:
+        for group in inner.param_groups: group["params"][0].requires_grad_(True)
     save()
     model.eval()
     return history

@@ -1,0 +1,60 @@
+"""Pre-train the course's own GPT and store it in llmcourse/course_gpt, with all that is needed to make it again.
+
+Usage: python tools/course_gpt.py      some minutes on two cores; interrupt it, the same command goes on
+
+It is the language model of `llmcourse train`, seed 0. To make it anew, remove the folder first.
+"""
+import platform
+from pathlib import Path
+
+import torch
+
+from llmcourse.data import ARCHIVE_SHA256, SOURCES, atomic_path
+from llmcourse.evaluation import bits_per_byte
+from llmcourse.model import load_checkpoint
+from llmcourse.road import load_corpus, pretrain
+from llmcourse.training import get_scale, native_precision
+
+FOLDER = Path(__file__).resolve().parent.parent/"llmcourse"/"course_gpt"
+SCALE, SEED = get_scale("laptop"), 0
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+license: apache-2.0
+language: en
+tags: [llmcourse]
+---
+# The course's own GPT
+
+A language model of {parameters:,} parameters in the shape of Llama, pre-trained on the training text of {sources}
+(the ICWSM-14 sets of Hutto and Gilbert, MIT licence). It writes in the manner of reviews, tweets and editorials, and its
+sentences hang together for some words; it knows nothing, and what it says is not true.
+
+| | |
+|---|---|
+| command | `python tools/course_gpt.py` |
+| training | {steps} steps of {batch_size} windows of {context} tokens |
+| seed, precision | {seed}, {precision} |
+| data (SHA-256 of the archive) | `{data}` |
+| made with | Python {python}, torch {torch} |
+| bits a byte, validation text | {bits} |
+
+`history.json` holds the loss of every step. Open it with `llmcourse.model.load_checkpoint` or
+`transformers.LlamaForCausalLM.from_pretrained`.
+"""
+
+
+def main() -> None:
+    corpus = load_corpus(SCALE)
+    pretrain(corpus, SCALE, SEED, FOLDER)
+    model, tokenizer = load_checkpoint(FOLDER)
+    bits = ", ".join(f"{source} {bits_per_byte(model, tokenizer, list(dataset['validation']['text'])):.2f}" for source, dataset in corpus.items())
+    card = CARD.format(parameters=sum(p.numel() for p in model.parameters()), sources=", ".join(SOURCES), steps=SCALE.pretraining_steps,
+                       batch_size=SCALE.batch_size, context=SCALE.context, seed=SEED, precision=native_precision(), data=ARCHIVE_SHA256,
+                       python=platform.python_version(), torch=torch.__version__, bits=bits)
+    with atomic_path(FOLDER/"README.md") as scratch: scratch.write_text(card, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,12 +5,18 @@
 # %% ../nbs/3_customization/14_techniques.ipynb #a25ed270
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 # %% auto #0
-__all__ = ['HEADS', 'modules_named', 'count_parameters']
+__all__ = ['HEADS', 'TECHNIQUES', 'modules_named', 'count_parameters', 'fit_head', 'training_memory_mb', 'Technique', 'Choice',
+           'choose_technique']
 
 # %% ../nbs/3_customization/14_techniques.ipynb #ccc80664
 HEADS = ("classifier", "score")
@@ -26,3 +32,130 @@ def count_parameters(model: nn.Module,  # any model
     "How many numbers of a model are trainable, and how many there are."
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return sum(n for n, moves in sizes if moves), sum(n for n, _ in sizes)
+
+# %% ../nbs/3_customization/14_techniques.ipynb #0b280887
+@torch.no_grad()
+def fit_head(model: nn.Module,              # changed in place: its head, a linear layer, and nothing else
+             batches,                       # a function of the step with a length, such as `ClassificationBatches`
+             C: float = 1.0,                # how much the data count against keeping the weights small
+             head: Sequence[str] = HEADS,   # where to look for the head
+             ) -> nn.Module:                # the same model, in evaluation mode
+    "Fit the head by logistic regression on what the model gives it. Raises `ValueError` if it cannot be fitted so."
+    layers = [m for m in modules_named(model, head).values() if isinstance(m, nn.Linear)]
+    if len(layers) != 1: raise ValueError(f"{len(layers)} linear layers are named {' or '.join(head)}; give the one head")
+    layer, features, labels = layers[0], [], []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float().cpu()))
+    model.eval()
+    try:
+        for batch in map(batches, range(len(batches))):
+            labels.append(batch.pop("labels"))
+            model(**{name: tensor.to(layer.weight.device) for name, tensor in batch.items()})
+    finally: hook.remove()
+    x, y = torch.cat(features), torch.cat(labels)                   # (sentences, d_model), (sentences,)
+    if y.unique().tolist() != list(range(layer.out_features)):
+        raise ValueError(f"the head tells {layer.out_features} labels apart, and the data have {y.unique().tolist()}")
+    fitted = LogisticRegression(C=C, max_iter=2000, tol=1e-6,
+                                fit_intercept=layer.bias is not None).fit(x.double().numpy(), y.numpy())
+    two = layer.out_features == 2                                   # then scikit-learn gives one row for both
+    layer.weight.copy_(torch.tensor(np.vstack([0 * fitted.coef_, fitted.coef_]) if two else fitted.coef_))
+    if layer.bias is not None:
+        layer.bias.copy_(torch.tensor(np.append(0, fitted.intercept_) if two else fitted.intercept_))
+    return model
+
+# %% ../nbs/3_customization/14_techniques.ipynb #b87d36ef
+def training_memory_mb(total: int,      # parameters of the model, all of them
+                       trainable: int,  # those that move
+                       ) -> float:
+    "Megabytes for weights, gradients and AdamW's two means in fp32. Activations come on top."
+    if not 0 <= trainable <= total: raise ValueError(f"{trainable} of {total} parameters cannot be trainable")
+    return (4 * total + 12 * trainable) / 1e6
+
+# %% ../nbs/3_customization/14_techniques.ipynb #995256e0
+@dataclass(frozen=True)
+class Technique:
+    "One place to change a model, and what follows from it."
+    name: str
+    where: str        # in the model
+    removable: bool   # whether the model can be had back as it was
+    mergeable: bool   # whether predictions cost no more than the model's own
+
+TECHNIQUES = {t.name: t for t in (
+    Technique("head only", "the last layer", True, True),
+    Technique("soft prompt", "among the word embeddings", True, False),
+    Technique("prefix", "in front of every attention's keys and values", True, False),
+    Technique("adapters", "after the sublayers", True, False),
+    Technique("LoRA", "beside some matrices", True, True),
+    Technique("IA3", "a factor on keys, values and hidden units", True, True),
+    Technique("everything", "all weights", False, True),
+)}
+
+class Choice(NamedTuple):
+    "What was chosen, and why."
+    technique: str
+    reason: str   # one sentence with the figures
+    row: dict     # the measured row
+
+# %% ../nbs/3_customization/14_techniques.ipynb #cab5baff
+_MEASURED = ("technique", "macro_f1", "seconds", "peak_memory_mb", "bytes_shipped")
+
+def _trait(row: dict, name: str) -> bool:
+    "Whether a row's technique is removable or mergeable: as the row says, or as `TECHNIQUES` does."
+    if name in row: return bool(row[name])
+    if row["technique"] in TECHNIQUES: return getattr(TECHNIQUES[row["technique"]], name)
+    raise ValueError(f"whether {row['technique']!r} is {name} is not known; put the key {name!r} into its row, "
+                     f"or use a name from TECHNIQUES: {', '.join(TECHNIQUES)}")
+
+def _rounded(value: float, towards=math.ceil) -> str:
+    "Three digits, on the side that keeps the promise."
+    step = 10 ** (math.floor(math.log10(value)) - 2) if value > 0 else 1
+    return f"{towards(round(value / step, 6)) * step:.3g}"
+
+def choose_technique(table: Sequence[dict],                  # measured rows; the keys are those of `comparison.json`
+                     memory_mb: float | None = None,         # what the machine has to spare while training
+                     ship_mb: float | None = None,           # what may be stored for each customer
+                     seconds: float | None = None,           # what the training may take
+                     least_macro_f1: float | None = None,    # good enough; None: as good as possible
+                     removable: bool = False,                # the base must be had back as it was
+                     mergeable: bool = False,                # predictions may cost no more than the base's
+                     within: float = 0.0,                    # a difference of macro-F1 that counts as none
+                     ) -> Choice:
+    "The smallest technique that is good enough and within all limits. Raises `ValueError` that says what would fit."
+    rows = [dict(row) for row in table]
+    if not rows: raise ValueError("the table has no rows; measure at least one technique")
+    for row in rows:
+        missing = [key for key in _MEASURED if key not in row]
+        if missing: raise ValueError(f"the row {row.get('technique', row)!r} lacks {', '.join(missing)}")
+    at_most = {"memory_mb": (memory_mb, lambda row: row["peak_memory_mb"]), "seconds": (seconds, lambda row: row["seconds"]),
+               "ship_mb": (ship_mb, lambda row: row["bytes_shipped"] / 1e6)}
+
+    def broken(row: dict) -> dict[str, tuple[str, float]]:
+        "Limit → what it would have to be to let this row in, and by which share that is beyond the limit."
+        found = {name: (_rounded(of(row)), of(row) / max(limit, 1e-9) - 1)
+                 for name, (limit, of) in at_most.items() if limit is not None and of(row) > limit}
+        if least_macro_f1 is not None and row["macro_f1"] < least_macro_f1:
+            found["least_macro_f1"] = _rounded(row["macro_f1"], math.floor), 1 - row["macro_f1"] / least_macro_f1
+        for name, wanted in (("removable", removable), ("mergeable", mergeable)):
+            if wanted and not _trait(row, name): found[name] = "False", 1.0
+        return found
+
+    faults = [broken(row) for row in rows]
+    fitting = [row for row, fault in zip(rows, faults) if not fault]
+    if not fitting: raise ValueError(_nothing_fits(rows, faults))
+    floor = max(row["macro_f1"] for row in fitting) - within if least_macro_f1 is None else least_macro_f1
+    chosen = min((row for row in fitting if row["macro_f1"] >= floor), key=lambda row: (row["bytes_shipped"], row["seconds"]))
+    number = f"of {len(fitting)} within the limits"
+    why = (f"reaches the {least_macro_f1:g} that is good enough" if least_macro_f1 is not None else
+           "is the only one within the limits" if len(fitting) == 1 else
+           f"is within {within:g} of the best {number}" if within else f"is the best {number}")
+    return Choice(chosen["technique"], f"{chosen['technique']}: its macro-F1 of {chosen['macro_f1']:.3f} {why}, with "
+                  f"{chosen['bytes_shipped'] / 1e6:.3g} MB to ship; it trains in "
+                  f"{chosen['seconds']:.3g} s and {chosen['peak_memory_mb']:.0f} MB.", chosen)
+
+def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) -> str:
+    "Which limits exclude everything, and what comes nearest."
+    always = [name for name in faults[0] if all(name in fault for fault in faults)]
+    row, fault = min(zip(rows, faults), key=lambda pair: sum(1 + excess for _, excess in pair[1].values()))
+    blame = f"{' and '.join(always)} alone exclude{'s' * (len(always) == 1)} all of them" if always else \
+            "each of them breaks one or another"
+    needed = " and ".join(f"{name}={value}" for name, (value, _) in fault.items())
+    return f"no technique of {len(rows)} is within all limits: {blame}; the nearest, {row['technique']}, would fit with {needed}"

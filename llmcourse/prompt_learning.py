@@ -18,7 +18,7 @@ from .data import atomic_path
 from .techniques import HEADS, modules_named
 
 # %% auto #0
-__all__ = ['SoftPrompt', 'word_vectors', 'save_prompt', 'load_prompt']
+__all__ = ['SoftPrompt', 'word_vectors', 'PrefixTuning', 'word_states', 'save_prompt', 'load_prompt']
 
 # %% ../nbs/3_customization/15_prompt_learning.ipynb #a45b3bcc
 class SoftPrompt(nn.Module):
@@ -34,7 +34,8 @@ class SoftPrompt(nn.Module):
         if start.ndim != 2 or start.shape[1] != embedding.weight.shape[1] or not len(start):
             raise ValueError(f"the prompt's vectors have shape {tuple(start.shape)}; "
                              f"this model needs (n_tokens, {embedding.weight.shape[1]})")
-        self.model, self.after, self.config = model.requires_grad_(False), after, model.config
+        self.model, self.config = model.requires_grad_(False), model.config
+        self.after, self.settings = after, {"after": after}
         self.prompt = nn.Parameter(start.detach().clone().to(embedding.weight))
         for module in modules_named(model, head).values(): module.requires_grad_(True)
 
@@ -62,32 +63,86 @@ def word_vectors(model: nn.Module,   # a transformers model
     if not ids: raise ValueError(f"the text {text!r} has no tokens; give at least one word")
     return model.get_input_embeddings().weight.detach()[(ids * n_tokens)[:n_tokens]].clone()
 
-# %% ../nbs/3_customization/15_prompt_learning.ipynb #3cc39596
-def save_prompt(model: SoftPrompt,   # trained
-                path: str | Path,    # a .safetensors file
-                ) -> Path:           # the same path
-    "Write the prompt and the head, whole or not at all."
-    trained = {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
-    with atomic_path(path) as scratch: save_file(trained, scratch, metadata={"after": json.dumps(model.after)})
+# %% ../nbs/3_customization/15_prompt_learning.ipynb #df527755
+class PrefixTuning(nn.Module):
+    "A frozen transformers classifier with learned keys and values before every attention (Li & Liang 2021)."
+    def __init__(self,
+                 model: nn.Module,           # a transformers model for sequence classification; frozen but for its head
+                 start: Tensor,              # (n_layers, 2, n_heads, n_tokens, d_head): the first keys and values
+                 shift: bool = False,        # whether the sentence moves back by n_tokens positions, as in peft
+                 head: Sequence[str] = HEADS,  # modules that are trained as a whole
+                 ):
+        super().__init__()
+        c = model.config
+        expected = (c.num_hidden_layers, 2, getattr(c, "num_key_value_heads", None) or c.num_attention_heads,
+                    start.shape[-2] if start.ndim == 5 else 1,
+                    getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads)
+        if tuple(start.shape) != expected or not start.numel():
+            raise ValueError(f"the prefix has shape {tuple(start.shape)}; this model needs "
+                             f"({expected[0]}, 2, {expected[2]}, n_tokens, {expected[4]})")
+        self.model, self.config = model.requires_grad_(False), c
+        self.shift, self.settings = shift, {"shift": shift}
+        self.prefix = nn.Parameter(start.detach().clone().to(model.get_input_embeddings().weight))
+        for module in modules_named(model, head).values(): module.requires_grad_(True)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None):
+        from transformers import DynamicCache
+        if attention_mask is None: attention_mask = torch.ones_like(input_ids)
+        n_tokens, (size, time) = self.prefix.shape[-2], input_ids.shape
+        first, limit = n_tokens * self.shift, getattr(self.config, "max_position_embeddings", None)
+        if limit and first + time > limit:
+            raise ValueError(f"{time} tokens after {first} exceed the context of {limit}; "
+                             f"cut the text to {limit - first} tokens")
+        cache = DynamicCache([(keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1))
+                              for keys, values in self.prefix])       # a block: each (batch, heads, n_tokens, d_head)
+        mask = torch.cat([attention_mask.new_ones(size, n_tokens), attention_mask], dim=1)
+        positions = torch.arange(first, first + time, device=input_ids.device)[None]                 # (1, time)
+        return self.model(input_ids, attention_mask=mask, position_ids=positions, labels=labels, past_key_values=cache)
+
+# %% ../nbs/3_customization/15_prompt_learning.ipynb #45d68ccc
+@torch.no_grad()
+def word_states(model: nn.Module,   # a transformers model
+                tokenizer,          # its tokenizer
+                text: str,          # what a person would say; repeated or cut to length
+                n_tokens: int,      # positions wanted
+                ) -> Tensor:        # (n_layers, 2, n_heads, n_tokens, d_head)
+    "The keys and values that a model computes for the first tokens of a text, to start a prefix from."
+    from transformers import DynamicCache
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids: raise ValueError(f"the text {text!r} has no tokens; give at least one word")
+    cache, ids = DynamicCache(), torch.tensor([(ids * n_tokens)[:n_tokens]], device=model.device)
+    model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
+    return torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers])
+
+# %% ../nbs/3_customization/15_prompt_learning.ipynb #0fc38377
+_KINDS = {"prompt": SoftPrompt, "prefix": PrefixTuning}
+
+def save_prompt(model: SoftPrompt | PrefixTuning,   # trained
+                path: str | Path,                   # a .safetensors file
+                ) -> Path:                          # the same path
+    "Write the prompt or prefix and the head, whole or not at all."
+    learned = {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+    with atomic_path(path) as scratch: save_file(learned, scratch, metadata={"settings": json.dumps(model.settings)})
     return Path(path)
 
-def load_prompt(model: nn.Module,    # the base that the prompt was learned for
-                path: str | Path,    # what `save_prompt` wrote
-                ) -> SoftPrompt:     # the base with prompt and head
+def load_prompt(model: nn.Module,                   # the base that the prompt was learned for
+                path: str | Path,                   # what `save_prompt` wrote
+                ) -> SoftPrompt | PrefixTuning:     # the base with prompt or prefix, and head
     "Put a saved prompt before its base. Raises `ValueError` that names what does not fit; the base stays as it was."
     try:
         with safe_open(path, "pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}
-            after = json.loads((file.metadata() or {}).get("after", "0"))
+            settings = json.loads((file.metadata() or {}).get("settings", "{}"))
     except (FileNotFoundError, SafetensorError) as error:
         raise ValueError(f"{path} holds no prompt ({error})") from error
+    kind = next((kind for kind in _KINDS if kind in state), None)
+    if not kind: raise ValueError(f"{path} holds no prompt; its tensors are {', '.join(state)}")
     shapes = {f"model.{name}": tuple(p.shape) for name, p in model.named_parameters()}
-    shapes["prompt"] = (len(state.get("prompt", ())), model.get_input_embeddings().weight.shape[1])
-    if "prompt" not in state: raise ValueError(f"{path} holds no prompt; its tensors are {', '.join(state)}")
     for name, tensor in state.items():
-        if shapes.get(name) != tuple(tensor.shape):
-            raise ValueError(f"the prompt in {path} is for another base: {name} has shape {tuple(tensor.shape)}, "
+        if name != kind and shapes.get(name) != tuple(tensor.shape):
+            raise ValueError(f"the {kind} in {path} is for another base: {name} has shape {tuple(tensor.shape)}, "
                              f"and this model's {shapes.get(name)}")
-    prompted = SoftPrompt(model, state["prompt"], after)
+    try: prompted = _KINDS[kind](model, state[kind], **settings)
+    except ValueError as error: raise ValueError(f"the {kind} in {path} is for another base: {error}") from error
     prompted.load_state_dict(state, strict=False)
     return prompted.eval()

@@ -155,7 +155,7 @@ def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) 
     "Which limits exclude everything, and what comes nearest."
     always = [name for name in faults[0] if all(name in fault for fault in faults)]
     row, fault = min(zip(rows, faults), key=lambda pair: sum(1 + excess for _, excess in pair[1].values()))
-    blame = f"{' and '.join(always)} alone exclude{'s' * (len(always) == 1)} all of them" if always else \
-            "each of them breaks one or another"
+    blame = "each breaks one or another" if not always else \
+            f"{' and '.join(always)} {'alone excludes' if len(always) == 1 else 'each exclude'} all of them"
     needed = " and ".join(f"{name}={value}" for name, (value, _) in fault.items())
     return f"no technique of {len(rows)} is within all limits: {blame}; the nearest, {row['technique']}, would fit with {needed}"

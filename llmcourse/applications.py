@@ -17,10 +17,11 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+from datasets import DatasetDict
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -129,8 +130,9 @@ def rouge(reference: str,          # written by a person
     return found | {"rougeL": f(_longest_common(a, b), len(a), len(b))}
 
 # %% ../nbs/5_beyond/23_applications.ipynb #ea4140b4
+@cache
 def summarized_texts(package: str = "scipy",  # installed, with numpy's form of docstrings
-                     ) -> list[tuple[str, list[str]]]:  # (first line, sentences of the explanation), each only once
+                     ) -> tuple[tuple[str, list[str]], ...]:  # (first line, sentences of the explanation), each only once
     "Docstrings as pairs of a summary and a text. Raises `ImportError` if the package is missing."
     spec = importlib.util.find_spec(package)
     if spec is None: raise ImportError(f"{package} is not installed: pip install {package}")
@@ -141,7 +143,7 @@ def summarized_texts(package: str = "scipy",  # installed, with numpy's form of 
                 if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
                 line, text = _parts(ast.get_docstring(node) or "")
                 if line.endswith(".") and 5 <= len(line.split()) <= 25 and 4 <= len(text) <= 15: found.setdefault(" ".join(text), (line, text))
-    return list({line: (line, text) for line, text in found.values()}.values())
+    return tuple({line: (line, text) for line, text in found.values()}.values())
 
 def _parts(doc: str) -> tuple[str, list[str]]:
     "The first paragraph of a docstring and the sentences of its prose, without lists, formulas and markup."
@@ -481,7 +483,8 @@ def applications_report(generator: str | Path,   # a language model in checkpoin
                         ) -> dict[str, str]:     # U1 to U4 → a figure in words
     "The four uses, once each, on a little data. Raises `ValueError` for a classifier with other labels."
     apps = Applications(generator, classifier)
-    validation, pairs = clean(load_data("amazon"))[0]["validation"], summarized_texts()
+    validation = clean(DatasetDict(validation=load_data("amazon")["validation"]))[0]["validation"]
+    pairs = summarized_texts()
     some = validation.shuffle(seed=0).select(range(min(examples, len(validation))))
     names = list(some.features["label"].names)
     if set(names) != set(apps.predictor.labels): raise ValueError(f"{classifier} tells apart {', '.join(apps.predictor.labels)}, not {', '.join(names)}; give a classifier of reviews")

@@ -42,7 +42,8 @@ def fit_head(model: nn.Module,              # changed in place: its head, a line
              ) -> nn.Module:                # the same model, in evaluation mode
     "Fit the head by logistic regression on what the model gives it. Raises `ValueError` if it cannot be fitted so."
     layers = [m for m in modules_named(model, head).values() if isinstance(m, nn.Linear)]
-    if len(layers) != 1: raise ValueError(f"{len(layers)} linear layers are named {' or '.join(head)}; give the one head")
+    if len(layers) != 1:
+        raise ValueError(f"{len(layers)} linear layers are named {' or '.join(head)}; give the one head")
     layer, features, labels = layers[0], [], []
     hook = layer.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].float().cpu()))
     model.eval()
@@ -125,7 +126,8 @@ def choose_technique(table: Sequence[dict],                  # measured rows; th
     for row in rows:
         missing = [key for key in _MEASURED if key not in row]
         if missing: raise ValueError(f"the row {row.get('technique', row)!r} lacks {', '.join(missing)}")
-    at_most = {"memory_mb": (memory_mb, lambda row: row["peak_memory_mb"]), "seconds": (seconds, lambda row: row["seconds"]),
+    at_most = {"memory_mb": (memory_mb, lambda row: row["peak_memory_mb"]),
+               "seconds": (seconds, lambda row: row["seconds"]),
                "ship_mb": (ship_mb, lambda row: row["bytes_shipped"] / 1e6)}
 
     def broken(row: dict) -> dict[str, tuple[str, float]]:
@@ -142,7 +144,8 @@ def choose_technique(table: Sequence[dict],                  # measured rows; th
     fitting = [row for row, fault in zip(rows, faults) if not fault]
     if not fitting: raise ValueError(_nothing_fits(rows, faults))
     floor = max(row["macro_f1"] for row in fitting) - within if least_macro_f1 is None else least_macro_f1
-    chosen = min((row for row in fitting if row["macro_f1"] >= floor), key=lambda row: (row["bytes_shipped"], row["seconds"]))
+    good = [row for row in fitting if row["macro_f1"] >= floor]
+    chosen = min(good, key=lambda row: (row["bytes_shipped"], row["seconds"]))
     number = f"of {len(fitting)} within the limits"
     why = (f"reaches the {least_macro_f1:g} that is good enough" if least_macro_f1 is not None else
            "is the only one within the limits" if len(fitting) == 1 else
@@ -158,4 +161,5 @@ def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) 
     blame = "each breaks one or another" if not always else \
             f"{' and '.join(always)} {'alone excludes' if len(always) == 1 else 'each exclude'} all of them"
     needed = " and ".join(f"{name}={value}" for name, (value, _) in fault.items())
-    return f"no technique of {len(rows)} is within all limits: {blame}; the nearest, {row['technique']}, would fit with {needed}"
+    return (f"no technique of {len(rows)} is within all limits: {blame}; "
+            f"the nearest, {row['technique']}, would fit with {needed}")

@@ -98,7 +98,8 @@ def vader_scores(texts: Sequence[str],  # to judge
                  ) -> np.ndarray:       # one number a text, from -1 to 1
     "The compound score of VADER's word list (Hutto and Gilbert 2014)."
     try: from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-    except ImportError as error: raise ImportError("this needs VADER's word list: pip install vaderSentiment") from error
+    except ImportError as error:
+        raise ImportError("this needs VADER's word list: pip install vaderSentiment") from error
     analyzer = SentimentIntensityAnalyzer()
     return np.array([analyzer.polarity_scores(text)["compound"] for text in texts])
 
@@ -107,7 +108,7 @@ def bradley_terry_loss(chosen: Tensor,    # (pairs): rewards of the preferred te
                        rejected: Tensor,  # (pairs): rewards of the others
                        ) -> Tensor:       # scalar, in nats
     "The negative log-likelihood of preferences (Bradley and Terry 1952; Ouyang et al. 2022)."
-    return torch.log1p(torch.exp(rejected - chosen)).mean()    # -log sigmoid(chosen - rejected)
+    return F.softplus(rejected - chosen).mean()   # log(1 + e^(rejected - chosen)) = -log sigmoid(chosen - rejected)
 
 class RewardModel(nn.Module):
     "The backbone with a head that gives one number. Parameters are named as in `LlamaForSequenceClassification`."
@@ -198,7 +199,8 @@ def reward_function(model: RewardModel,     # trained
         order, rewards = np.argsort([len(text) for text in texts]), np.zeros(len(texts), dtype=np.float32)
         for start in range(0, len(texts), batch_size):
             rows = order[start:start + batch_size]
-            batch = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=context, return_tensors="pt")
+            batch = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=context,
+                              return_tensors="pt")
             rewards[rows] = model(batch["input_ids"], batch["attention_mask"]).logits.numpy()
         return rewards
     model.eval()
@@ -212,8 +214,10 @@ def prompts_from(texts: Sequence[str],  # real sentences
     "The first words of those sentences in which a word ends after exactly so many tokens."
     found = {}
     for ids in tokenizer(list(texts))["input_ids"]:
-        if len(ids) > tokens and tokenizer.convert_ids_to_tokens(ids[tokens]).startswith("Ġ"): found[tuple(ids[:tokens])] = 0
-    if not found: raise ValueError(f"none of {len(texts)} texts begins with whole words of {tokens} tokens; give more texts")
+        ends_here = len(ids) > tokens and tokenizer.convert_ids_to_tokens(ids[tokens]).startswith("Ġ")
+        if ends_here: found[tuple(ids[:tokens])] = None
+    if not found:
+        raise ValueError(f"none of {len(list(texts))} texts begins with words of {tokens} tokens; give more texts")
     return torch.tensor(list(found))
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #8b3fc518
@@ -328,7 +332,8 @@ def check_rewards(rewards: Sequence[float],  # what a reward function gave
         raise ValueError(f"the reward function gave numbers of shape {tuple(rewards.shape)} for {len(texts)} texts; "
                          "it must give one number a text")
     for reward, text in zip(rewards.tolist(), texts):
-        if not math.isfinite(reward): raise ValueError(f"the reward of {text!r} is {reward}; give every text a finite number")
+        if not math.isfinite(reward):
+            raise ValueError(f"the reward of {text!r} is {reward}; give every text a finite number")
     return rewards
 
 class Rollouts:
@@ -343,7 +348,8 @@ class Rollouts:
                  ):
         if len(prompts) < config.prompts:
             raise ValueError(f"{len(prompts)} prompts are fewer than the {config.prompts} of one step; give more")
-        if config.group < 2: raise ValueError(f"a group of {config.group} has nothing to be compared with; take 2 or more")
+        if config.group < 2:
+            raise ValueError(f"a group of {config.group} has nothing to be compared with; take 2 or more")
         self.policy, self.reference, self.tokenizer, self.reward = policy, reference, tokenizer, reward
         self.prompts, self.config, self.round = prompts, config, None
 
@@ -368,7 +374,8 @@ class Rollouts:
         kl = (kl_k3(written.logps, reference) * written.mask).sum() / written.mask.sum()
         self.measured = {"reward": rewards.mean().item(), "kl": kl.item()}
         self.batch = {"input_ids": written.input_ids, "mask": written.mask, "old_logps": written.logps,
-                      "reference_logps": reference, "advantages": group_advantages(rewards.view(-1, c.group)).flatten()}
+                      "reference_logps": reference,
+                      "advantages": group_advantages(rewards.view(-1, c.group)).flatten()}
         self.round = round
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #eb79fc3d
@@ -396,7 +403,9 @@ def grpo(policy: LanguageModel,              # trained in place
          watch_every: int = 5,               # steps between two looks
          state_file: Path | None = None,     # save here, and go on from here
          ) -> list[dict]:                    # one dict a gradient step; the last of each step holds reward and kl
-    "Train a policy to earn reward, by GRPO. Raises `ValueError` if the reward function fails, before a weight moves."
+    """Train a policy to earn reward, by GRPO. Raises `ValueError` if the reward function fails, before a weight moves.
+
+    With a state file it can be interrupted; stopped in the middle of a step, it writes the texts of that step anew."""
     reference = copy.deepcopy(policy).eval().requires_grad_(False)
     rollouts = Rollouts(policy, reference, tokenizer, reward, prompts, config)
     def look() -> dict[str, float]:
@@ -433,7 +442,8 @@ def measure_policy(policy: LanguageModel,     # to measure
     "Let a policy write, and judge what it wrote by the judge it knows and by measures it does not know."
     written = sample(policy, tokenizer, prompts, max_new_tokens, seed)
     texts = decode(written, tokenizer)
-    with torch.no_grad(): kl = kl_k3(written.logps, token_logps(reference, written.input_ids, max_new_tokens)) * written.mask
+    with torch.no_grad(): reference_logps = token_logps(reference, written.input_ids, max_new_tokens)
+    kl = kl_k3(written.logps, reference_logps) * written.mask
     return {"reward_fresh": float(np.mean(reward(texts))), "kl_fresh": (kl.sum() / written.mask.sum()).item(),
             "vader": vader_scores(texts).mean().item(), "bits_per_byte": bits_per_byte(reference, tokenizer, texts),
             "distinct_bigrams": distinct_bigrams(texts)}
@@ -447,7 +457,7 @@ def dpo_loss(chosen: Tensor,              # (pairs): log-probability of the whol
              ) -> Tensor:                 # scalar
     "Direct preference optimization (Rafailov et al. 2023, equation 7)."
     margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
-    return torch.log1p(torch.exp(-margin)).mean()      # -log sigmoid(margin)
+    return F.softplus(-margin).mean()                  # -log sigmoid(margin)
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #50f500c5
 @dataclass(frozen=True)
@@ -506,7 +516,8 @@ def dpo(policy: LanguageModel,            # trained in place
         ) -> list[dict]:                  # one dict a gradient step
     "Train a policy on ranked pairs, by DPO. The log-probabilities stored with the pairs are the reference's."
     loss = partial(_pair_loss, beta=config.beta)
-    return train(_Trainee(policy, loss), _PairBatches(pairs, config), _recipe(config), state_file, "DPO", watch, watch_every)
+    batches = _PairBatches(pairs, config)
+    return train(_Trainee(policy, loss), batches, _recipe(config), state_file, "DPO", watch, watch_every)
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #1db01285
 def save_reward_model(model: RewardModel,   # trained
@@ -515,7 +526,8 @@ def save_reward_model(model: RewardModel,   # trained
                       ) -> None:
     "Store a reward model as a folder that `AutoModelForSequenceClassification` opens, with one label."
     from transformers import LlamaForSequenceClassification
-    theirs = LlamaForSequenceClassification(llama_config(model.config, num_labels=1, pad_token_id=tokenizer.pad_token_id))
+    shape = llama_config(model.config, num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    theirs = LlamaForSequenceClassification(shape)
     theirs.load_state_dict(model.state_dict())
     with atomic_path(folder) as scratch:
         theirs.save_pretrained(scratch)
@@ -528,7 +540,8 @@ def load_reward_model(lm: LanguageModel,    # gives the shape
     model = RewardModel(lm.config)
     try: model.load_state_dict(load_file(Path(folder)/"model.safetensors"))
     except RuntimeError as error:
-        raise ValueError(f"the reward model in {folder} is not of this language model's shape; delete it to train anew") from error
+        raise ValueError(f"the reward model in {folder} is not of this language model's shape; "
+                         "delete it to train anew") from error
     return model.eval()
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #85bc6450
@@ -541,14 +554,16 @@ def _reward_stage(lm: LanguageModel, tokenizer, dataset, seed: int, folder: Path
         state.unlink(missing_ok=True)
     return load_reward_model(lm, folder)
 
-def _policy_stage(lm: LanguageModel, tokenizer, reward: Reward, prompts: Tensor, config: GRPOConfig, folder: Path) -> LanguageModel:
+def _policy_stage(lm: LanguageModel, tokenizer, reward: Reward, prompts: Tensor, config: GRPOConfig,
+                  folder: Path) -> LanguageModel:
     "The policy of a run: opened if it is there, else trained and stored with its card."
     state = folder.with_name("policy.state.safetensors")
     if not folder.exists():
         policy = copy.deepcopy(lm)
         grpo(policy, tokenizer, reward, prompts, config, state_file=state)
-        card = (f"Aligned by GRPO: {config.steps} steps of {config.prompts} prompts and groups of {config.group}, beta {config.beta}, "
-                f"learning rate {config.learning_rate}, seed {config.seed}. The reward model was fitted to the ratings of the "
+        card = (f"Aligned by GRPO: {config.steps} steps of {config.prompts} prompts and groups of {config.group}, "
+                f"beta {config.beta}, learning rate {config.learning_rate}, "
+                f"seed {config.seed}. The reward model was fitted to the ratings of the "
                 "ICWSM-14 reviews, so it writes what people find positive, true or not. Not for use.")
         save_checkpoint(policy, tokenizer, folder, card)
         state.unlink(missing_ok=True)
@@ -574,6 +589,7 @@ def align(language_model: str | Path,     # the checkpoint folder of the languag
     pairs = preference_pairs(data["test"], 300, seed=seed)
     accuracy = pair_credit(reward([p.chosen for p in pairs]), reward([p.rejected for p in pairs])).mean().item()
     before, after = (measure_policy(model, lm, tokenizer, reward, fresh, seed=seed) for model in (lm, policy))
-    measured = {"reward_accuracy": accuracy} | {f"{key}_before": before[key] for key in before} | {f"{key}_after": after[key] for key in after}
+    measured = {"reward_accuracy": accuracy} | {f"{key}_{when}": value for when, found in
+                                                (("before", before), ("after", after)) for key, value in found.items()}
     with atomic_path(result) as scratch: scratch.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     return measured

@@ -23,8 +23,7 @@ from fastapi.responses import JSONResponse
 from torch import Tensor, nn
 
 from .data import LABELS, atomic_path, load_data
-from .evaluation import context_of
-from .finetuning import FINE_TUNING, check_data, prepare, save_classifier, watch_validation
+from .finetuning import FINE_TUNING, check_data, halves_matched, prepare, save_classifier, watch_validation
 from .lora import load_lora
 from .preprocessing import clean
 from .pretrained import load_pretrained
@@ -33,38 +32,8 @@ from .techniques import HEADS, modules_named
 from .training import ClassificationBatches, RateShare, TrainingConfig, native_precision, smooth, train
 
 # %% auto #0
-__all__ = ['ARMS', 'halves_matched', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_rates', 'combine', 'StoppedEarly',
-           'LivePlot', 'Watch', 'customize', 'measure_arm', 'study', 'AdapterRequest', 'AdapterResponse', 'adapter_app']
-
-# %% ../nbs/3_customization/20_customization.ipynb #eeddae9f
-def _mean_vectors(model: nn.Module, tokenizer, texts: Sequence[str], context: int) -> Tensor:
-    "For each text the mean of its token vectors, of length 1: (texts, d_model)."
-    backbone, device, order = getattr(model, "base_model", None), next(model.parameters()).device, np.argsort([len(t) for t in texts])
-    found, was_training = [], model.training
-    model.eval()
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=native_precision(device.type) == "bf16"):
-        for start in range(0, len(texts), 64):
-            batch = tokenizer([texts[i] for i in order[start:start + 64]], truncation=True, max_length=context, padding=True, return_tensors="pt").to(device)
-            ids, mask = batch["input_ids"], batch["attention_mask"]
-            hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]   # (batch, time, d_model)
-            found.append((hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
-    model.train(was_training)
-    return nn.functional.normalize(torch.cat(found), dim=1)[np.argsort(order)]
-
-def halves_matched(model: nn.Module,      # of transformers or of the course; its head is not used
-                   tokenizer,             # the model's own
-                   texts: Sequence[str],  # sentences it was not trained on
-                   pairs: int = 300,      # so many of them, spread evenly over those long enough
-                   at_least: int = 20,    # words of a sentence that is long enough
-                   ) -> float:            # 0 to 1; chance is 1 / pairs
-    "The share of sentences whose second half the model finds among all second halves: recall at 1 by cosine of mean token vectors."
-    long = [words for text in texts if len(words := text.split()) >= at_least]
-    if len(long) < pairs: raise ValueError(f"{len(long)} texts have {at_least} words or more, and {pairs} are needed; give more texts or ask for fewer pairs")
-    chosen = [long[int(i)] for i in np.linspace(0, len(long) - 1, pairs)]
-    context = min(64, context_of(model, tokenizer))
-    first, second = (_mean_vectors(model, tokenizer, [" ".join(words[cut]) for cut, words in zip(cuts, chosen)], context)
-                     for cuts in ([slice(len(w) // 2) for w in chosen], [slice(len(w) // 2, None) for w in chosen]))
-    return ((first @ second.T).argmax(1).cpu() == torch.arange(pairs)).float().mean().item()
+__all__ = ['ARMS', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_rates', 'combine', 'StoppedEarly', 'LivePlot',
+           'Watch', 'customize', 'measure_arm', 'study', 'AdapterRequest', 'AdapterResponse', 'adapter_app']
 
 # %% ../nbs/3_customization/20_customization.ipynb #96da217d
 def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`, as all of transformers and of this course
@@ -303,8 +272,8 @@ def adapter_app(base: str | Path,    # a classifier in checkpoint form, on which
     """The application of `create_app` with adapters that come and go while it runs.
 
     `GET /adapters` lists them, `POST /adapters/NAME` loads or replaces one from the folder, `DELETE /adapters/NAME` drops one."""
-    app, predictor, folder, adapters, lock = create_app(base), Predictor(base), Path(folder), {}, threading.Lock()
-    one_at_a_time = threading.Lock()   # the tokenizer keeps its settings in itself and is shared
+    predictor, folder, adapters, lock = Predictor(base), Path(folder), {}, threading.Lock()
+    app = create_app(predictor)
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/predict"]
     refuse = lambda status, message: JSONResponse({"error": message}, status)
     on_disk = lambda: sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
@@ -340,8 +309,8 @@ def adapter_app(base: str | Path,    # a classifier in checkpoint form, on which
         name = request.adapter or next(iter(known), None)
         if name is None: return refuse(503, "no adapter is loaded; load one with POST /adapters/NAME")
         if name not in known: return refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(known) or 'none'}")
-        with one_at_a_time: predictions = known[name](request.texts)
-        return AdapterResponse(model=predictor.fingerprint, adapter=name, fingerprint=known[name].fingerprint, predictions=predictions)
+        return AdapterResponse(model=predictor.fingerprint, adapter=name, fingerprint=known[name].fingerprint,
+                               predictions=known[name](request.texts))
 
     adapters = {name: build(name) for name in load}
     return app

@@ -18,14 +18,14 @@ import torch
 from datasets import ClassLabel, DatasetDict
 
 from .data import LABELS, atomic_path
-from .evaluation import score
+from .evaluation import context_of, score
 from .objectives import Check
 from .pretrained import load_pretrained
 from .training import ClassificationBatches, TrainingConfig, make_optimizer, native_precision, train
 
 # %% auto #0
 __all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'watch_validation', 'save_classifier',
-           'finetune']
+           'finetune', 'halves_matched']
 
 # %% ../nbs/2_fine_tuning/13_finetuning.ipynb #34f0c111
 def _split_faults(split, labels: Sequence[str]) -> list[str]:
@@ -206,3 +206,33 @@ def finetune(name: str,                         # what `load_pretrained` takes
     if folder: save_classifier(model, tokenizer, folder, f"{name}, fine-tuned on {len(p.labels)} sentences in {epochs} epochs (seed {seed}, rate {config.learning_rate:g}). "
                                                          f"Labels: {', '.join(labels)}.")
     return model, tokenizer, history
+
+# %% ../nbs/2_fine_tuning/13_finetuning.ipynb #93bdfda4
+def _unit_vectors(model, tokenizer, texts: Sequence[str], context: int) -> torch.Tensor:
+    "For each text the mean of its token vectors, of length 1: (texts, d_model)."
+    backbone, device, order = getattr(model, "base_model", None), next(model.parameters()).device, np.argsort([len(t) for t in texts])
+    found, was_training = [], model.training
+    model.eval()
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=native_precision(device.type) == "bf16"):
+        for start in range(0, len(texts), 64):
+            batch = tokenizer([texts[i] for i in order[start:start + 64]], truncation=True, max_length=context, padding=True, return_tensors="pt").to(device)
+            ids, mask = batch["input_ids"], batch["attention_mask"]
+            hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]   # (batch, time, d_model)
+            found.append((hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+    model.train(was_training)
+    return torch.nn.functional.normalize(torch.cat(found), dim=1)[np.argsort(order)]
+
+def halves_matched(model,                 # of transformers or of the course; its head is not used
+                   tokenizer,             # the model's own
+                   texts: Sequence[str],  # sentences it was not trained on
+                   pairs: int = 300,      # so many of them, spread evenly over those long enough
+                   at_least: int = 20,    # words of a sentence that is long enough
+                   ) -> float:            # 0 to 1; chance is 1 / pairs
+    "The share of sentences whose second half the model finds among all second halves: recall at 1 by cosine of mean token vectors."
+    long = [words for text in texts if len(words := text.split()) >= at_least]
+    if len(long) < pairs: raise ValueError(f"{len(long)} texts have {at_least} words or more, and {pairs} are needed; give more texts or ask for fewer pairs")
+    chosen = [long[int(i)] for i in np.linspace(0, len(long) - 1, pairs)]
+    context = min(64, context_of(model, tokenizer))
+    first, second = (_unit_vectors(model, tokenizer, [" ".join(words[cut]) for cut, words in zip(cuts, chosen)], context)
+                     for cuts in ([slice(len(w) // 2) for w in chosen], [slice(len(w) // 2, None) for w in chosen]))
+    return ((first @ second.T).argmax(1).cpu() == torch.arange(pairs)).float().mean().item()

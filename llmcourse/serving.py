@@ -27,7 +27,8 @@ from .preprocessing import clean_text
 
 # %% auto #0
 __all__ = ['MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'Predictor', 'PredictionRequest', 'Prediction',
-           'PredictionResponse', 'create_app', 'running_server', 'record_evaluation', 'deployment_checks', 'serve']
+           'PredictionResponse', 'problems_in_words', 'create_app', 'running_server', 'record_evaluation',
+           'deployment_checks', 'serve']
 
 # %% ../nbs/1_from_scratch/09_serving.ipynb #05038784
 def load_classifier(folder: str | Path,  # ours, or any sequence classifier that transformers stored as safetensors
@@ -57,12 +58,14 @@ class Predictor:
         self.model, self.tokenizer, self.labels = load_classifier(folder)
         self.context = context_of(self.model, self.tokenizer)
         self.fingerprint = hashlib.sha256((self.folder/"model.safetensors").read_bytes()).hexdigest()[:12]
+        self.one_at_a_time = threading.Lock()          # a tokenizer keeps its padding in itself; two threads would mix theirs up
 
     def __call__(self, texts: list[str]) -> list[dict]:
         "For each text: its label, the probability of every label, and whether the end of the text was cut off."
         texts = [clean_text(text) for text in texts]   # as in training; it also mends broken Unicode
-        probabilities = predict_probabilities(self.model, self.tokenizer, texts)
-        lengths = [len(ids) for ids in self.tokenizer(texts)["input_ids"]]
+        with self.one_at_a_time:
+            probabilities = predict_probabilities(self.model, self.tokenizer, texts)
+            lengths = [len(ids) for ids in self.tokenizer(texts)["input_ids"]]
         return [{"label": self.labels[int(p.argmax())], "probabilities": dict(zip(self.labels, map(float, p))),
                  "truncated": length > self.context} for p, length in zip(probabilities, lengths)]
 
@@ -93,10 +96,14 @@ class PredictionResponse(BaseModel):
     predictions: list[Prediction]
 
 # %% ../nbs/1_from_scratch/09_serving.ipynb #0fe25253
-def create_app(folder: str | Path,  # a classifier in checkpoint form
+def problems_in_words(error: RequestValidationError) -> str:
+    "What was wrong with a request, field by field."
+    return "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+
+def create_app(model: str | Path | Predictor,  # a classifier in checkpoint form, or one that is open already
                ) -> FastAPI:
     "A web application that answers `/predict` and `/healthz` from a checkpoint folder; `/docs` describes it."
-    predictor, started = Predictor(folder), time.time()
+    predictor, started = model if isinstance(model, Predictor) else Predictor(model), time.time()
     app = FastAPI(title="llmcourse", description=f"Classifies sentences as {', '.join(predictor.labels)}.")
 
     @app.middleware("http")
@@ -110,8 +117,7 @@ def create_app(folder: str | Path,  # a classifier in checkpoint form
 
     @app.exception_handler(RequestValidationError)
     async def explain(request: Request, error: RequestValidationError):
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        return JSONResponse({"error": f"{problems}. Send JSON like {{\"texts\": [\"the screen is lovely\"]}}"}, 422)
+        return JSONResponse({"error": f"{problems_in_words(error)}. Send JSON like {{\"texts\": [\"the screen is lovely\"]}}"}, 422)
 
     @app.get("/healthz")
     def health() -> dict:
@@ -126,12 +132,13 @@ def create_app(folder: str | Path,  # a classifier in checkpoint form
 
 # %% ../nbs/1_from_scratch/09_serving.ipynb #5b25f00a
 @contextmanager
-def running_server(folder: str | Path,       # a classifier in checkpoint form
+def running_server(served: str | Path | FastAPI,  # a classifier in checkpoint form, or any application
                    host: str = "127.0.0.1",  # this machine only
                    port: int = 0,            # 0: any that is free
                    ):
-    "Serve a checkpoint for the length of a `with` block; gives the address, such as `http://127.0.0.1:43121`."
-    server = uvicorn.Server(uvicorn.Config(create_app(folder), host=host, port=port, log_level="critical"))
+    "Serve a checkpoint or an application for the length of a `with` block; gives the address, such as `http://127.0.0.1:43121`."
+    app = served if isinstance(served, FastAPI) else create_app(served)
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

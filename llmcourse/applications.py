@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import stat
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
@@ -33,7 +34,7 @@ from .model import LanguageModel, generate, load_checkpoint
 from .monitoring import anonymize
 from .preprocessing import clean, clean_text
 from .pretrained import embed, load_pretrained
-from .serving import MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app
+from .serving import MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app, problems_in_words
 
 # %% auto #0
 __all__ = ['MAX_DOCUMENT', 'MAX_PAGES', 'MAX_SENTENCES', 'MARKS', 'ENGLISH', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct',
@@ -163,6 +164,7 @@ class Applications:
                  embedder: str = "minilm",              # what `load_pretrained` takes, for `summarize` and `process`
                  ):
         self.generator, self.classifier, self.embedder = generator, classifier, embedder
+        self.one_at_a_time = threading.Lock()      # a tokenizer keeps its padding in itself
 
     @cached_property
     def _writer(self):
@@ -202,7 +204,8 @@ class Applications:
                       ) -> list[str]:        # in the order of the text
         "The same for a text that is cut already."
         if len(sentences) <= count: return list(sentences)
-        picked = pick_sentences(cosines(embed(*self._encoder, sentences)), count)
+        with self.one_at_a_time: vectors = embed(*self._encoder, sentences)
+        picked = pick_sentences(cosines(vectors), count)
         return [sentences[i] for i in sorted(picked)]
 
     def classify(self,
@@ -448,8 +451,9 @@ def applications_app(generator: str | Path,   # a language model in checkpoint f
                      classifier: str | Path,  # a classifier in checkpoint form
                      ) -> FastAPI:
     "The application of `create_app` with `/generate`, `/summarize`, `/classify` and `/documents`; all models are opened before it starts."
-    app, apps = create_app(classifier), Applications(generator, classifier)
-    apps._writer, apps._encoder, apps.predictor
+    apps = Applications(generator, classifier)
+    apps._writer, apps._encoder
+    app = create_app(apps.predictor)
 
     @app.post("/generate")
     def write(request: GenerationRequest) -> dict: return {"text": apps.generate(request.prompt, request.max_new_tokens, request.temperature, request.seed)}
@@ -470,7 +474,7 @@ def applications_app(generator: str | Path,   # a language model in checkpoint f
     @app.exception_handler(RequestValidationError)
     async def explain_use(request: Request, error: RequestValidationError):
         if request.url.path not in EXAMPLES: return await explain(request, error)
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        problems = problems_in_words(error)
         return JSONResponse({"error": f"{problems}. Send JSON like {EXAMPLES[request.url.path]}"}, 422)
 
     return app

@@ -27,10 +27,10 @@ from .data import LABELS, atomic_path, label_of
 from .objectives import Check, Objective
 
 # %% auto #0
-__all__ = ['Predict', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline', 'human_baseline',
-           'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities', 'bits_per_byte',
-           'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'draw_history', 'compare_in_words',
-           'render_report']
+__all__ = ['Predict', 'PAGE_STYLE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline',
+           'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities',
+           'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'draw_history',
+           'compare_in_words', 'render_report']
 
 # %% ../nbs/1_from_scratch/07_evaluation.ipynb #0f3bff4f
 def _label_ids(values, n_labels: int, name: str) -> np.ndarray:
@@ -450,7 +450,7 @@ def draw_history(history: list[dict],  # dicts with step and loss; other keys wi
     return figure
 
 # %% ../nbs/1_from_scratch/07_evaluation.ipynb #5a2c0d94
-_STYLE = """
+PAGE_STYLE = """
 :root { color-scheme: light dark; --paper:#ffffff; --page:#f4f6f9; --ink:#1c2733; --muted:#5b6b7f; --grid:#d9dfe7; --ours:#c46a00;
   --baseline:#3b6fb6; --human:#3f7d4e; --good:#1f7a45; --bad:#b3372a; --good-soft:#e3f3e9; --bad-soft:#fbe7e4; }
 @media (prefers-color-scheme: dark) { :root { --paper:#182029; --page:#10161d; --ink:#e6ebf2; --muted:#9aa8ba; --grid:#334050; --ours:#f0a24a;
@@ -573,6 +573,6 @@ def render_report(report: Report) -> str:  # HTML
     tiles = [(f"{numbers[m]:.2f}", in_words(m)) for m in dict.fromkeys(["macro_f1", complaint, "accuracy"])]
     tiles += [(f"{numbers['latency_ms']:.1f} ms", "to answer for one sentence")] if numbers.get("latency_ms") is not None else []
     page = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
-    return page.render(r=report, style=Markup(_STYLE), kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
+    return page.render(r=report, style=Markup(PAGE_STYLE), kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
                        plots=plots, curves=curves, tiles=tiles,
                        main=["macro_f1", complaint, f"precision_{report.labels[0]}", "accuracy"])

@@ -5,7 +5,6 @@
 # %% ../nbs/4_choosing/21_comparison.ipynb #f75687fe
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform

@@ -9,13 +9,11 @@ import copy
 import hashlib
 import json
 import math
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from datasets import DatasetDict
 from fastapi import FastAPI

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from datasets import DatasetDict
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .data import LABELS, atomic_path, load_data
+from .data import atomic_path, load_data
 from .evaluation import bits_per_byte
 from .model import (GPT, GPTConfig, LanguageModel, Output, apply_rotary, llama_config, load_checkpoint,
                              save_checkpoint)

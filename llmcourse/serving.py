@@ -96,7 +96,8 @@ class PredictionResponse(BaseModel):
     predictions: list[Prediction]
 
 # %% ../nbs/1_from_scratch/09_serving.ipynb #0fe25253
-def problems_in_words(error: RequestValidationError) -> str:
+def problems_in_words(error: RequestValidationError,  # what pydantic found
+                      ) -> str:
     "What was wrong with a request, field by field."
     return "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from filelock import FileLock, Timeout
 from torch import nn
 

@@ -1,10 +1,15 @@
 """What all tests share: the project's tools, a copy of the project to spoil, and the line that counts."""
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, and each gets its share of the cores: torch with more threads than cores is many times slower.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))
@@ -37,6 +42,7 @@ def pytest_sessionfinish(session):
     "End the run with one line that counts, after all that pytest says."
     result = yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if hasattr(session.config, "workerinput"): return result      # one of the workers; the run as a whole counts
     count = {kind: len(reporter.stats.get(kind, [])) for kind in ("passed", "failed", "error")}
     reporter.write_line(f"\n{count['passed']} passed, {count['failed'] + count['error']} failed")
     return result

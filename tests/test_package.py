@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run
 
+pytestmark = pytest.mark.xdist_group("package")     # one environment for all of them
+
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
 

@@ -3,6 +3,7 @@ import ast
 import io
 import json
 import re
+import sys
 import tokenize
 from collections import Counter
 from pathlib import Path
@@ -145,3 +146,15 @@ def test_imports_stand_in_cells_of_their_own(path):
         kinds = {isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code).body}
         if kinds == {True, False}: mixed.append(code.splitlines()[0])
     assert mixed == [], "nbdev runs such cells, with all they hold, whenever the site is built"
+
+
+def test_no_name_is_unknown_or_unused():
+    files = [path for path in PACKAGE.glob("*.py") if path.name != "_modidx.py"]
+    run(sys.executable, "-m", "pyflakes", *files)
+
+
+def test_coverage_table_is_what_the_lessons_say():
+    from llmcourse.coverage import collect, coverage_table
+    shown = next(lesson for lesson in LESSONS if module_of(lesson) == "coverage")
+    stored = ["".join(out["data"]["text/html"]) for cell in lessons.read(shown).cells for out in cell.get("outputs", []) if "text/html" in out.get("data", {})]
+    assert stored == [coverage_table(collect(lessons.NBS).values())], f"run: python tools/lessons.py {shown.relative_to(ROOT)}"

@@ -13,6 +13,8 @@ from conftest import BUILT, ROOT, run
 from lessons import NBS, lessons
 from test_project import exported, modules
 
+pytestmark = pytest.mark.xdist_group("site")        # built once for all of them
+
 LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "object": "data",
           "embed": "src", "image": "href", "use": "href"}
 

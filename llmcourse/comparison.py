@@ -279,7 +279,7 @@ def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender 
         "in part" if min(values, key=values.get) == least or max(values, key=values.get) == most else "no"
     seconds = {"A1": scratch["seconds"], "A2": full["seconds"], "A3": quick["seconds"]}
     change, low, high = difference(rows, custom["technique"], full["technique"])
-    best, lowest = ("yes" if low > 0 else "no" if high < 0 else "open"), scratch["macro_f1"] < min(m["macro_f1"] for m in means if m is not scratch)
+    lowest = scratch["macro_f1"] < min(m["macro_f1"] for m in means if m is not scratch)
     return [
         Verdict("V1", "from scratch needs most expertise, customization least", ordered(settings, "A3", "A1"),
                 "settings to choose " + ", ".join(f"{ROADS[r]} {n}" for r, n in settings.items()) + "; lines of code " + ", ".join(str(n) for n in lines.values())),
@@ -288,6 +288,6 @@ def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender 
         Verdict("V3", "from scratch needs most resources, fine-tuning least", ordered(seconds, "A2", "A1"),
                 f"seconds from scratch {scratch['seconds']:.0f}, all of MiniLM {full['seconds']:.0f}, {quick['technique']} {quick['seconds']:.0f}; "
                 f"MB {scratch['peak_memory_mb']:.0f}, {full['peak_memory_mb']:.0f}, {quick['peak_memory_mb']:.0f}"),
-        Verdict("V4", "from scratch may be lowest, customization wins", {"yes": "yes", "no": "in part" if lowest else "no", "open": "in part" if lowest else "no"}[best] if best != "yes" or lowest else "in part",
+        Verdict("V4", "from scratch may be lowest, customization wins", ("no", "in part", "yes")[lowest + (low > 0)],
                 f"macro-F1 from scratch {scratch['macro_f1']:.2f}, {full['technique']} {full['macro_f1']:.2f}, {custom['technique']} {custom['macro_f1']:.2f} ({change:+.3f}, {low:+.3f} to {high:+.3f})"),
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,9 @@ class Plan:
 
 _MEASURED_ON = 2660   # labelled sentences of the comparison
 
+@cache
+def _stored_means() -> list[dict]: return average(stored_comparison()["rows"])
+
 def _scaled(row: dict, sentences: int, speed: float) -> dict:
     return row | {"seconds": row["seconds"] * max(sentences, 100) / _MEASURED_ON / speed,
                   "removable": row["trainable_parameters"] < row["parameters"], "mergeable": row["technique"] not in ("prefix", "adapters")}
@@ -94,7 +98,7 @@ def make_plan(facts: DataFacts,                # K1
               ) -> Plan:
     "Choose road, model and technique (K4). Raises `ValueError` that says which limit excludes everything and what would fit."
     if objective.metric != "macro_f1": raise ValueError(f"the comparison measured macro_f1, not {objective.metric!r}; set the objective's metric to macro_f1")
-    table = [_scaled(row, facts.sentences, means.speed) for row in average(stored_comparison()["rows"] if rows is None else rows)]
+    table = [_scaled(row, facts.sentences, means.speed) for row in (_stored_means() if rows is None else average(rows))]
     open_to_us = [row for row in table if row["road"] == "A1"] if means.own else table
     limits = {"memory_mb": means.memory_mb, "ship_mb": means.ship_mb, "seconds": means.minutes and 60 * means.minutes, "removable": means.removable}
     choice = choose_technique(open_to_us, least_macro_f1=objective.target, **limits)

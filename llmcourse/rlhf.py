@@ -28,7 +28,7 @@ from .preprocessing import clean
 from .training import ClassificationBatches, TrainingConfig, train
 
 # %% auto #0
-__all__ = ['Reward', 'preference', 'Preference', 'preference_pairs', 'pair_credit', 'human_credit', 'vader_scores',
+__all__ = ['Reward', 'win_share', 'Preference', 'preference_pairs', 'pair_credit', 'human_credit', 'vader_scores',
            'bradley_terry_loss', 'RewardModel', 'PreferenceBatches', 'train_reward_model', 'reward_function',
            'prompts_from', 'Samples', 'sample', 'decode', 'token_logps', 'group_advantages', 'kl_k3', 'grpo_loss',
            'GRPOConfig', 'check_rewards', 'Rollouts', 'grpo', 'load_policy', 'distinct_bigrams', 'measure_policy',
@@ -36,9 +36,9 @@ __all__ = ['Reward', 'preference', 'Preference', 'preference_pairs', 'pair_credi
            'align']
 
 # %% ../nbs/3_customization/19_rlhf.ipynb #121a27da
-def preference(a: Sequence[int],  # the ratings of one sentence
-               b: Sequence[int],  # the ratings of another, by other people
-               ) -> float:        # from 0 to 1; 0.5 is undecided
+def win_share(a: Sequence[int],  # the ratings of one sentence
+              b: Sequence[int],  # the ratings of another, by other people
+              ) -> float:        # from 0 to 1; 0.5 is undecided
     "How often a rater of `a` gives more than a rater of `b`; a tie counts half (Mann and Whitney 1947)."
     a, b = np.asarray(a)[:, None], np.asarray(b)[None]   # (raters, 1) and (1, raters): each against each
     return float((a > b).mean() + (a == b).mean() / 2)
@@ -64,7 +64,7 @@ def preference_pairs(dataset,                  # a split with the columns text a
     pairs, seen = [], set()
     for _ in range(50 * n if len(texts) > 1 else 0):
         i, j = sorted(rng.choice(len(texts), 2, replace=False).tolist())
-        share = preference(ratings[i], ratings[j])
+        share = win_share(ratings[i], ratings[j])
         if share < 0.5: i, j, share = j, i, 1 - share
         if share < agreement or texts[i] == texts[j] or (i, j) in seen: continue
         seen.add((i, j))
@@ -89,7 +89,7 @@ def human_credit(pairs: Sequence[Preference],  # with their ratings
     for pair in pairs:
         one_a, *others_a = rng.permutation(pair.chosen_ratings)
         one_b, *others_b = rng.permutation(pair.rejected_ratings)
-        others = preference(others_a, others_b)
+        others = win_share(others_a, others_b)
         right = 0.5 if one_a == one_b else float((one_a > one_b) == (others > 0.5))
         credit.append(np.nan if others == 0.5 else right)
     return np.array(credit)
@@ -167,7 +167,7 @@ class PreferenceBatches:
         batch = self.rows(step)
         ratings = [self.ratings[i] for i in batch.pop("labels").tolist()]
         pairs = [(i, j) for i, a in enumerate(ratings) for j, b in enumerate(ratings)
-                 if i != j and preference(a, b) >= self.agreement]
+                 if i != j and win_share(a, b) >= self.agreement]
         chosen, rejected = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
         return batch | {"chosen": chosen, "rejected": rejected}
 

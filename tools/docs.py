@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
 from latex2mathml.converter import convert
@@ -45,6 +46,8 @@ def finish(page: str, folder: Path, pages: dict[str, str], site_url: str) -> str
         path, _, anchor = link["href"].removeprefix(site_url).partition("#")
         name = anchor.partition(".")[0]                            # a method is shown with its class
         link["href"] = os.path.relpath(pages.get(path, path), folder) + (name and f"#{name}")
+    for link in soup.select('a[href$=".ipynb"]'):                  # links in a cell's output, such as the coverage table's
+        if not urlsplit(link["href"]).netloc: link["href"] = link["href"].removesuffix(".ipynb") + ".html"
     for output in soup.select(".cell-output-markdown"):            # the signature of an exported name; nbdev rules it off
         title = output.find("h3", id=True)
         if not title or not (rule := output.find("hr")): continue

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Tests run side by side, and each gets its share of the cores: torch with more threads than cores is many times slower.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
@@ -22,6 +23,17 @@ BUILT = (".git", ".venv", "_docs", "_proc", "runs", "build", "dist", "*.egg-info
 def copy(tmp_path) -> Path:
     "A copy of the project, without what was built, that a test may change."
     return shutil.copytree(ROOT, tmp_path/"llmcourse", symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+
+
+def build_once(tmp_path_factory, name: str, build) -> Path:
+    "The folder that `build(folder)` fills, once for all the processes that run tests side by side."
+    shared = tmp_path_factory.getbasetemp().parent if WORKERS > 1 else tmp_path_factory.getbasetemp()
+    folder, done = shared/name, shared/f"{name}.done"
+    with FileLock(shared/f"{name}.lock"):
+        if not done.exists():
+            build(folder)
+            done.touch()
+    return folder
 
 
 def run(*command, **options) -> str:

@@ -4,9 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
-
-pytestmark = pytest.mark.xdist_group("package")     # one environment for all of them
+from conftest import ROOT, build_once, run
 
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
@@ -22,12 +20,11 @@ def wheel(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory) -> Path:
     "The Python of a fresh environment that holds the wheel and what it asks for."
-    folder = tmp_path_factory.mktemp("fresh")
-    run(sys.executable, "-m", "venv", folder)
-    python = folder/"bin"/"python"
-    run(python, *PIP, "install", "--no-compile", "--constraint", ROOT/"constraints.txt", "torch")
-    run(python, *PIP, "install", "--no-compile", "--constraint", ROOT/"constraints.txt", f"{wheel}[all]")
-    return python
+    def build(folder: Path) -> None:
+        run(sys.executable, "-m", "venv", folder)
+        for wanted in ("torch", f"{wheel}[all]"):
+            run(folder/"bin"/"python", *PIP, "install", "--no-compile", "--constraint", ROOT/"constraints.txt", wanted)
+    return build_once(tmp_path_factory, "fresh", build)/"bin"/"python"
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):

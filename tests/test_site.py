@@ -9,11 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import BUILT, ROOT, run
+from conftest import BUILT, ROOT, build_once, run
 from lessons import NBS, lessons
 from test_project import exported, modules
-
-pytestmark = pytest.mark.xdist_group("site")        # built once for all of them
 
 LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "object": "data",
           "embed": "src", "image": "href", "use": "href"}
@@ -22,10 +20,10 @@ LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "ifram
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     "The site, built from a copy of the project."
-    copy = tmp_path_factory.mktemp("site")/"llmcourse"
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
-    run(sys.executable, "tools/docs.py", cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)})
-    return copy/"_docs"
+    def build(folder: Path) -> None:
+        shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*BUILT))
+        run(sys.executable, "tools/docs.py", cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)})
+    return build_once(tmp_path_factory, "site", build)/"_docs"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 # Tests run side by side, and each gets its share of the cores: torch with more threads than cores is many times slower.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+if WORKERS > 1: os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))
@@ -31,6 +31,7 @@ def build_once(tmp_path_factory, name: str, build) -> Path:
     folder, done = shared/name, shared/f"{name}.done"
     with FileLock(shared/f"{name}.lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)     # what a failed attempt left
             build(folder)
             done.touch()
     return folder

@@ -199,26 +199,27 @@ def compare(folder: str | Path,                             # gets a file a run,
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in jobs]
-    about = {"command": "llmcourse run --all" if sentences is None else "llmcourse run --all --scale tiny", **settings, "seeds": list(seeds), "data (SHA-256)": ARCHIVE_SHA256[:12],
+    about = {"command": f"llmcourse.comparison.compare(folder, seeds={list(seeds)}, epochs={epochs}, sentences={sentences})", **settings, "seeds": list(seeds), "data (SHA-256)": ARCHIVE_SHA256[:12],
              "python": platform.python_version(), "torch": torch.__version__, "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
     with atomic_path(folder/"comparison.json") as scratch: scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
 # %% ../nbs/4_choosing/21_comparison.ipynb #f2d5cb37
 def stored_comparison() -> dict:  # about: how it was made; rows: a row a run
-    "The comparison that the course was written with, measured with `llmcourse run --all`."
+    "The comparison that the course was written with, as `compare` measured it."
     return json.loads((course_gpt().parent/"measured"/"comparison.json").read_text(encoding="utf-8"))
 
 def average(rows: Sequence[dict],  # of `compare`
-            ) -> list[dict]:       # a row a technique: means over its seeds, with the interval of macro-F1
-    "Means over the seeds; the interval of macro-F1 is a cluster bootstrap over reviews with all seeds' answers."
+            ) -> list[dict]:       # a row a technique: means over its seeds, with intervals
+    "Means over the seeds; the intervals of macro-F1 and recall are cluster bootstraps over reviews with all seeds' answers."
     means = []
     for technique in dict.fromkeys(row["technique"] for row in rows):
         runs = [row for row in rows if row["technique"] == technique]
         numbers = {key: float(np.mean([run[key] for run in runs])) for key, value in runs[0].items() if isinstance(value, (int, float)) and key != "seed"}
         truth, said, groups = _pooled(runs)
-        low, high = bootstrap_interval(truth, said, groups=groups)
+        (low, high), (recall_low, recall_high) = (bootstrap_interval(truth, said, metric, groups=groups) for metric in ("macro_f1", "recall_negative"))
         means.append({"technique": technique, "road": runs[0]["road"], "seeds": len(runs), **numbers, "low": low, "high": high,
+                      "recall_low": recall_low, "recall_high": recall_high,
                       "spread": float(np.std([run["macro_f1"] for run in runs]))})
     return means
 

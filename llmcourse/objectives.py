@@ -6,11 +6,83 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
 
 # %% auto #0
-__all__ = ['REVIEWS', 'Check', 'Objective']
+__all__ = ['REVIEWS', 'CostMatrix', 'best_threshold', 'Check', 'Objective', 'sample_size', 'paired_sample_size',
+           'detectable_difference', 'design_effect', 'intraclass_correlation']
+
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #3affa565
+@dataclass(frozen=True)
+class CostMatrix:
+    "What each kind of error costs, over and above the right answer. Raises `ValueError` for costs that make no sense."
+    labels: tuple[str, ...]               # in the order of the label ids
+    euros: tuple[tuple[float, ...], ...]  # rows: the truth; columns: the prediction; zeros on the diagonal
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))   # JSON knows lists only
+        n = len(self.labels)
+        if n < 2 or len(set(self.labels)) < n:
+            raise ValueError(f"labels {self.labels}: a cost matrix needs two or more different ones")
+        if [np.size(row) for row in self.euros] != [n] * n:
+            raise ValueError(f"{n} labels need {n} rows of {n} costs; {len(self.euros)} rows were given, of "
+                             f"{[np.size(row) for row in self.euros]} costs")
+        object.__setattr__(self, "euros", tuple(tuple(float(cost) for cost in row) for row in self.euros))
+        for i, row in enumerate(self.euros):
+            for j, cost in enumerate(row): self._check_cost(cost, i, j)
+        if not np.any(self.euros):
+            raise ValueError("every cost is 0, so every answer is as good; give at least one error a cost")
+
+    def _check_cost(self, cost: float, i: int, j: int) -> None:
+        where = f"the cost of {self.labels[i]} taken for {self.labels[j]} is {cost}"
+        if not math.isfinite(cost) or cost < 0: raise ValueError(f"{where}; give a number of euros, 0 or more")
+        if i == j and cost: raise ValueError(f"{where}; a right answer costs 0: subtract {cost} from its whole row")
+
+    def total(self,
+              confusion,  # (n_labels, n_labels): how many, rows truth, columns prediction
+              ) -> float: # euros
+        "What all errors of a confusion matrix cost together."
+        confusion, n = np.asarray(confusion, float), len(self.labels)
+        if confusion.shape != (n, n):
+            raise ValueError(f"the confusion matrix has the shape {confusion.shape}; {n} labels need {(n, n)}")
+        if not (confusion >= 0).all(): raise ValueError(f"the confusion matrix holds {confusion.min()}; counts are 0 or more")
+        return float((confusion * self.euros).sum())
+
+    def expected(self,
+                 probabilities,  # (n, n_labels): of each label, for each sentence
+                 ) -> np.ndarray:  # (n, n_labels): euros to expect from each possible answer
+        "What each answer would cost on average, if the probabilities are right."
+        p = np.asarray(probabilities, float)
+        if p.ndim != 2 or p.shape[1] != len(self.labels):
+            raise ValueError(f"probabilities of shape {p.shape}; give one row a sentence and {len(self.labels)} columns")
+        wrong = ~((p >= 0).all(1) & (abs(p.sum(1) - 1) < 1e-3))
+        if wrong.any():
+            raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add up "
+                             "to 1. If these are logits, take their softmax first")
+        return p @ np.array(self.euros)
+
+    def decide(self,
+               probabilities,    # (n, n_labels): of each label, for each sentence
+               ) -> np.ndarray:  # (n,) label ids
+        "The answer with the least expected cost, for each sentence (the Bayes decision)."
+        return self.expected(probabilities).argmin(1)
+
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #d5fc8d64
+def best_threshold(missed: float,       # euros that a missed case costs
+                   false_alarm: float,  # euros that a false alarm costs
+                   ) -> float:          # raise the alarm from this probability on
+    "The threshold with the least expected cost, for probabilities that are right. Raises `ValueError` for bad costs."
+    if not (0 <= missed < math.inf and 0 <= false_alarm < math.inf):
+        raise ValueError(f"a missed case costs {missed}, a false alarm {false_alarm}; give numbers of euros, 0 or more")
+    if missed == false_alarm == 0:
+        raise ValueError("both errors cost 0, so every threshold is as good; give one of them a cost")
+    return false_alarm / (false_alarm + missed)
 
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #6b4b1d4a
 @dataclass(frozen=True)
@@ -41,6 +113,10 @@ class Objective:
     target: float                                            # the least value of `metric` that is worth deploying
     at_least: dict[str, float] = field(default_factory=dict) # floors that must hold whatever the metric says
     at_most: dict[str, float] = field(default_factory=dict)  # ceilings: milliseconds, minutes, megabytes
+    costs: CostMatrix | None = None                          # what errors cost; None where nobody has said
+
+    def __post_init__(self):
+        if isinstance(self.costs, dict): object.__setattr__(self, "costs", CostMatrix(**self.costs))   # from JSON
 
     def check(self,
               measured: dict[str, float],  # name of a metric → its value
@@ -64,7 +140,7 @@ class Objective:
     def load(cls, path: str | Path) -> Objective:
         "Read an objective that `save` wrote. Raises `ValueError` that names the file if it is not one."
         try: return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, json.JSONDecodeError) as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold an objective ({error}); write one with Objective.save") from error
 
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #2d255e8d
@@ -75,4 +151,95 @@ REVIEWS = Objective(
     metric="macro_f1", target=0.56,
     at_least={"recall_negative": 0.6, "macro_f1_tweets": 0.4, "macro_f1_editorials": 0.3},
     at_most={"latency_ms": 100, "training_minutes": 10},
+    costs=CostMatrix(("negative", "neutral", "positive"), ((0, 4, 5), (0.5, 0, 0.2), (0.5, 0.2, 0))),
 )
+
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #4463982c
+def _quantiles(alpha: float, power: float) -> tuple[float, float]:
+    "Of the normal distribution, for a two-sided test."
+    for name, value in (("alpha", alpha), ("power", power)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value}; it must lie between 0 and 1, as alpha 0.05 and power 0.8 do")
+    if power <= alpha:
+        raise ValueError(f"power {power} is not above alpha {alpha}; chance alone gives that. Ask for 0.8 or more")
+    return NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
+
+def sample_size(p_a: float,           # the share that A reaches, from earlier measurements
+                p_b: float,           # the smallest share of B that would be worth the change
+                alpha: float = 0.05,  # how often to see a difference where there is none
+                power: float = 0.8,   # how often to see this one
+                ) -> int:             # answers needed on each side
+    "How many answers a comparison of two separate groups needs. Raises `ValueError` for shares equal or out of range."
+    if not (0 < p_a < 1 and 0 < p_b < 1) or p_a == p_b:
+        raise ValueError(f"shares {p_a} and {p_b}: both must lie between 0 and 1, and differ, since no number of answers "
+                         "shows a difference of 0")
+    (z_alpha, z_power), mean = _quantiles(alpha, power), (p_a + p_b) / 2
+    null = z_alpha * math.sqrt(2 * mean * (1 - mean))
+    alternative = z_power * math.sqrt(p_a * (1 - p_a) + p_b * (1 - p_b))
+    return math.ceil(((null + alternative) / (p_b - p_a))**2)
+
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #720eb437
+def _check_effect(disagree: float, deff: float) -> None:
+    if not 0 < disagree <= 1:
+        raise ValueError(f"the models disagree on a share of {disagree}; it must be above 0 and at most 1")
+    if not 1 <= deff < math.inf:
+        raise ValueError(f"the design effect is {deff}; it is at least 1, and 1 for sentences that do not depend on each other")
+
+def paired_sample_size(difference: float,    # the smallest difference in the share of right answers that matters
+                       disagree: float,      # the share of sentences where just one of the two models is right
+                       alpha: float = 0.05,  # how often to see a difference where there is none
+                       power: float = 0.8,   # how often to see this one
+                       deff: float = 1.0,    # design effect, from `design_effect`
+                       ) -> int:             # sentences
+    "How many sentences two models must both answer (McNemar's test; Connor 1987). Raises `ValueError` for no difference."
+    _check_effect(disagree, deff)
+    if not 0 < abs(difference) <= disagree:
+        raise ValueError(f"a difference of {difference} where the models disagree on {disagree}: it must not be 0, which "
+                         "no number of sentences shows, nor exceed what they disagree on")
+    z_alpha, z_power = _quantiles(alpha, power)
+    root = z_alpha * math.sqrt(disagree) + z_power * math.sqrt(disagree - difference**2)
+    return math.ceil(deff * (root / difference)**2)
+
+def detectable_difference(sentences: float,     # that both models answer
+                          disagree: float,      # the share of sentences where just one of the two models is right
+                          alpha: float = 0.05,  # how often to see a difference where there is none
+                          power: float = 0.8,   # how often to see this one
+                          deff: float = 1.0,    # design effect, from `design_effect`
+                          ) -> float:           # in the share of right answers
+    "The smallest difference that so many sentences show: `paired_sample_size` solved for it. Raises `ValueError` if none."
+    _check_effect(disagree, deff)
+    (z_alpha, z_power), n = _quantiles(alpha, power), sentences / deff
+    inside = n + z_power**2 - z_alpha**2                                  # of a square root, from the quadratic formula
+    found = math.sqrt(disagree) * (z_alpha * math.sqrt(n) + z_power * math.sqrt(inside)) / (n + z_power**2) if (
+        n > 0 and inside > 0) else math.inf
+    if not found <= disagree:
+        raise ValueError(f"{sentences} sentences, of which {disagree:.0%} tell the models apart, show no difference at "
+                         "all; take more")
+    return found
+
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #5ef8d650
+def design_effect(sizes: Sequence[int],  # sentences of each group, here of each review
+                  icc: float,            # intraclass correlation, from `intraclass_correlation`
+                  ) -> float:            # how many times as many sentences are needed
+    "What it costs that sentences of a group resemble each other (Kish 1965). At least 1: a negative one earns nothing."
+    sizes = np.asarray(sizes, float)
+    if sizes.ndim != 1 or not len(sizes) or not (sizes > 0).all():
+        raise ValueError(f"sizes {sizes.tolist()}; give one number above 0 for each group")
+    if not -1 <= icc <= 1: raise ValueError(f"the intraclass correlation is {icc}; it lies between -1 and 1")
+    return float(1 + ((sizes**2).sum() / sizes.sum() - 1) * max(icc, 0.0))
+
+def intraclass_correlation(values: Sequence[float],  # one a sentence, for example 1 where a model is right, else 0
+                           groups: Sequence,         # of the same length: the group of each, for example its review
+                           ) -> float:               # 1 where groups are all alike inside, about 0 where they mean nothing
+    "How much values of a group resemble each other, from one analysis of variance (Donner 1986). Can fall below 0 by chance."
+    values, (names, index) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
+    if len(values) != len(index): raise ValueError(f"{len(values)} values and {len(index)} groups; each value needs its group")
+    sizes, n, k = np.bincount(index), len(values), len(names)
+    if not 1 < k < n or np.ptp(values) == 0:
+        raise ValueError(f"{n} values, {len(set(values.tolist()))} of them different, in {k} groups; it takes two different "
+                         "values and two groups, one of which holds two")
+    means = np.bincount(index, values) / sizes
+    between = (sizes * (means - values.mean())**2).sum() / (k - 1)
+    within = ((values - means[index])**2).sum() / (n - k)
+    size = (n - (sizes**2).sum() / n) / (k - 1)
+    return float((between - within) / (between + (size - 1) * within))

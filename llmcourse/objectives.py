@@ -51,7 +51,8 @@ class CostMatrix:
         confusion, n = np.asarray(confusion, float), len(self.labels)
         if confusion.shape != (n, n):
             raise ValueError(f"the confusion matrix has the shape {confusion.shape}; {n} labels need {(n, n)}")
-        if not (confusion >= 0).all(): raise ValueError(f"the confusion matrix holds {confusion.min()}; counts are 0 or more")
+        if not (confusion >= 0).all():
+            raise ValueError(f"the confusion matrix holds {confusion.min()}; counts are 0 or more")
         return float((confusion * self.euros).sum())
 
     def expected(self,
@@ -60,11 +61,11 @@ class CostMatrix:
         "What each answer would cost on average, if the probabilities are right."
         p = np.asarray(probabilities, float)
         if p.ndim != 2 or p.shape[1] != len(self.labels):
-            raise ValueError(f"probabilities of shape {p.shape}; give one row a sentence and {len(self.labels)} columns")
+            raise ValueError(f"probabilities of shape {p.shape}; give each sentence a row of {len(self.labels)}")
         wrong = ~((p >= 0).all(1) & (abs(p.sum(1) - 1) < 1e-3))
         if wrong.any():
-            raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add up "
-                             "to 1. If these are logits, take their softmax first")
+            raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add "
+                             "up to 1. If these are logits, take their softmax first")
         return p @ np.array(self.euros)
 
     def decide(self,
@@ -171,8 +172,8 @@ def sample_size(p_a: float,           # the share that A reaches, from earlier m
                 ) -> int:             # answers needed on each side
     "How many answers a comparison of two separate groups needs. Raises `ValueError` for shares equal or out of range."
     if not (0 < p_a < 1 and 0 < p_b < 1) or p_a == p_b:
-        raise ValueError(f"shares {p_a} and {p_b}: both must lie between 0 and 1, and differ, since no number of answers "
-                         "shows a difference of 0")
+        raise ValueError(f"shares {p_a} and {p_b}: both must lie between 0 and 1, and differ, since no number of "
+                         "answers shows a difference of 0")
     (z_alpha, z_power), mean = _quantiles(alpha, power), (p_a + p_b) / 2
     null = z_alpha * math.sqrt(2 * mean * (1 - mean))
     alternative = z_power * math.sqrt(p_a * (1 - p_a) + p_b * (1 - p_b))
@@ -183,7 +184,7 @@ def _check_effect(disagree: float, deff: float) -> None:
     if not 0 < disagree <= 1:
         raise ValueError(f"the models disagree on a share of {disagree}; it must be above 0 and at most 1")
     if not 1 <= deff < math.inf:
-        raise ValueError(f"the design effect is {deff}; it is at least 1, and 1 for sentences that do not depend on each other")
+        raise ValueError(f"the design effect is {deff}; it is at least 1: 1 where sentences are independent")
 
 def paired_sample_size(difference: float,    # the smallest difference in the share of right answers that matters
                        disagree: float,      # the share of sentences where just one of the two models is right
@@ -191,11 +192,11 @@ def paired_sample_size(difference: float,    # the smallest difference in the sh
                        power: float = 0.8,   # how often to see this one
                        deff: float = 1.0,    # design effect, from `design_effect`
                        ) -> int:             # sentences
-    "How many sentences two models must both answer (McNemar's test; Connor 1987). Raises `ValueError` for no difference."
+    "How many sentences two models must both answer (McNemar's test; Connor 1987). Raises `ValueError` for bad plans."
     _check_effect(disagree, deff)
     if not 0 < abs(difference) <= disagree:
-        raise ValueError(f"a difference of {difference} where the models disagree on {disagree}: it must not be 0, which "
-                         "no number of sentences shows, nor exceed what they disagree on")
+        raise ValueError(f"a difference of {difference} where the models disagree on {disagree}: it must not be 0, "
+                         "which no number of sentences shows, nor exceed what they disagree on")
     z_alpha, z_power = _quantiles(alpha, power)
     root = z_alpha * math.sqrt(disagree) + z_power * math.sqrt(disagree - difference**2)
     return math.ceil(deff * (root / difference)**2)
@@ -206,16 +207,15 @@ def detectable_difference(sentences: float,     # that both models answer
                           power: float = 0.8,   # how often to see this one
                           deff: float = 1.0,    # design effect, from `design_effect`
                           ) -> float:           # in the share of right answers
-    "The smallest difference that so many sentences show: `paired_sample_size` solved for it. Raises `ValueError` if none."
+    "The smallest difference that so many sentences show, as in `paired_sample_size`. Raises `ValueError` if none."
     _check_effect(disagree, deff)
     (z_alpha, z_power), n = _quantiles(alpha, power), sentences / deff
     inside = n + z_power**2 - z_alpha**2                                  # of a square root, from the quadratic formula
-    found = math.sqrt(disagree) * (z_alpha * math.sqrt(n) + z_power * math.sqrt(inside)) / (n + z_power**2) if (
-        n > 0 and inside > 0) else math.inf
-    if not found <= disagree:
-        raise ValueError(f"{sentences} sentences, of which {disagree:.0%} tell the models apart, show no difference at "
-                         "all; take more")
-    return found
+    if n > 0 and inside > 0:
+        found = math.sqrt(disagree) * (z_alpha * math.sqrt(n) + z_power * math.sqrt(inside)) / (n + z_power**2)
+        if found <= disagree: return found
+    raise ValueError(f"{sentences} sentences, of which {disagree:.0%} tell the models apart, show no difference "
+                     "at all; take more")
 
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #5ef8d650
 def design_effect(sizes: Sequence[int],  # sentences of each group, here of each review
@@ -230,14 +230,15 @@ def design_effect(sizes: Sequence[int],  # sentences of each group, here of each
 
 def intraclass_correlation(values: Sequence[float],  # one a sentence, for example 1 where a model is right, else 0
                            groups: Sequence,         # of the same length: the group of each, for example its review
-                           ) -> float:               # 1 where groups are all alike inside, about 0 where they mean nothing
-    "How much values of a group resemble each other, from one analysis of variance (Donner 1986). Can fall below 0 by chance."
+                           ) -> float:               # 1 where groups are alike inside, 0 or below where not
+    "How much values of a group resemble each other, from an analysis of variance (Donner 1986)."
     values, (names, index) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
-    if len(values) != len(index): raise ValueError(f"{len(values)} values and {len(index)} groups; each value needs its group")
+    if len(values) != len(index):
+        raise ValueError(f"{len(values)} values and {len(index)} groups; each value needs its group")
     sizes, n, k = np.bincount(index), len(values), len(names)
-    if not 1 < k < n or np.ptp(values) == 0:
-        raise ValueError(f"{n} values, {len(set(values.tolist()))} of them different, in {k} groups; it takes two different "
-                         "values and two groups, one of which holds two")
+    if not 1 < k < n or not np.ptp(values) > 0:                                              # also where one is NaN
+        raise ValueError(f"{n} values in {k} groups, the first {values[:3].tolist()}; it takes two different numbers, "
+                         "and two groups, one of which holds two")
     means = np.bincount(index, values) / sizes
     between = (sizes * (means - values.mean())**2).sum() / (k - 1)
     within = ((values - means[index])**2).sum() / (n - k)

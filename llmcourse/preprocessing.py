@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from html.entities import html5
 
 import ftfy
 from datasets import Dataset, DatasetDict
 
 # %% auto #0
-__all__ = ['AMPERSANDS', 'ENTITY', 'STEPS', 'unescape', 'squeeze', 'clean_text', 'clean']
+__all__ = ['AMPERSANDS', 'ENTITY', 'STEPS', 'unescape', 'squeeze', 'clean_text', 'by_importance', 'clean']
 
 # %% ../nbs/1_from_scratch/06_preprocessing.ipynb #0657212f
 AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")
@@ -47,7 +48,10 @@ def clean_text(text: str,  # as collected
 # %% ../nbs/1_from_scratch/06_preprocessing.ipynb #e1fc1eab
 STEPS = ("before", "changed", "empty", "repeated", "straddling", "after")
 
-def _by_importance(splits): return sorted(splits, key=lambda split: {"test": 0, "validation": 1, "train": 3}.get(split, 2))
+def by_importance(splits: Iterable[str],  # names of splits
+                  ) -> list[str]:         # the one to protect most first
+    "Test before validation before any other, training last."
+    return sorted(splits, key=lambda split: {"test": 0, "validation": 1, "train": 3}.get(split, 2))
 
 def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be None
           ) -> tuple[DatasetDict, dict[str, dict[str, int]]]:  # the clean splits, all columns kept; for each split the count of each of `STEPS`
@@ -56,7 +60,7 @@ def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be No
         if "text" not in dataset[split].column_names:
             raise ValueError(f"split {split!r} has no column 'text', only {dataset[split].column_names}; rename the column that holds the text")
     kept, counts, elsewhere = {}, {}, set()
-    for split in _by_importance(dataset):
+    for split in by_importance(dataset):
         rows, count, seen, texts = [], dict.fromkeys(STEPS, 0), set(), []
         for number, raw in enumerate(dataset[split]["text"]):
             text = "" if raw is None else clean_text(raw)

@@ -9,12 +9,8 @@ import ast
 import base64
 import binascii
 import importlib.util
-import io
 import ipaddress
-import logging
-import os
 import re
-import stat
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +24,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, field_validator
 
+from .collection import UnreadableError, files_of, printable, read_document
 from .data import atomic_path, load_data
 from .evaluation import bits_per_byte, score
 from .model import LanguageModel, generate, load_checkpoint
@@ -37,12 +34,10 @@ from .pretrained import embed, load_pretrained
 from .serving import MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app, problems_in_words
 
 # %% auto #0
-__all__ = ['MAX_DOCUMENT', 'MAX_PAGES', 'MAX_SENTENCES', 'MARKS', 'ENGLISH', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct',
-           'split_sentences', 'cosines', 'pick_sentences', 'rouge', 'summarized_texts', 'Applications',
-           'UnreadableError', 'printable', 'files_of', 'html_text', 'pdf_text', 'read_document', 'passes_luhn',
-           'mask_personal', 'english_share', 'columns_of', 'describe', 'save_table', 'process_folder',
-           'GenerationRequest', 'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app',
-           'applications_report']
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'MARKS', 'ENGLISH', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct', 'split_sentences',
+           'cosines', 'pick_sentences', 'rouge', 'summarized_texts', 'Applications', 'passes_luhn', 'mask_personal',
+           'english_share', 'columns_of', 'describe', 'save_table', 'process_folder', 'GenerationRequest',
+           'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app', 'applications_report']
 
 # %% ../nbs/5_beyond/31_applications.ipynb #3f57b11e
 def ngrams(words: Sequence[str],  # in order
@@ -225,102 +220,11 @@ class Applications:
         return table.astype(dict.fromkeys(("characters", "sentences", "masked"), "Int64"))     # whole numbers, or nothing
 
     def _row(self, name: str, content: bytes | Path) -> dict:
-        try: return {"file": printable(name), "problem": ""} | describe(self, *read_document(name, content))
+        try: return {"file": printable(name), "problem": ""} | describe(self, *read_document(name, content, MAX_FILE))
         except UnreadableError as error: return {"file": printable(name), "problem": anonymize(printable(str(error)))}
 
 # %% ../nbs/5_beyond/31_applications.ipynb #0351d405
-MAX_DOCUMENT, MAX_PAGES, MAX_SENTENCES = 2_000_000, 200, 300
-
-class UnreadableError(ValueError):
-    "A document that cannot be read, and why."
-
-def printable(text: str,  # a file name or a message
-              ) -> str:   # that every file can hold
-    "Replace what has no UTF-8 form."
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-def files_of(folder: str | Path,  # with subfolders
-             ):                   # pairs of a name inside the folder and a path
-    "Everything in a folder but the folders themselves, in the order of names; links are named and not followed."
-    if not Path(folder).is_dir(): raise FileNotFoundError(f"there is no folder {folder}; check the path")
-    found = []
-    for place, folders, files in os.walk(folder, onerror=lambda error: found.append(Path(error.filename))):
-        links = [name for name in folders if (Path(place)/name).is_symlink()]
-        found += [Path(place)/name for name in files + links]
-    return [(path.relative_to(folder).as_posix(), path) for path in sorted(found)]
-
-def _content(given: bytes | Path) -> bytes:
-    "The bytes of a document, within the limits."
-    if isinstance(given, Path):
-        try:
-            kind = given.lstat().st_mode
-            if stat.S_ISLNK(kind): raise UnreadableError("a link; links are not followed")
-            if not stat.S_ISREG(kind): raise UnreadableError("a folder that cannot be opened" if stat.S_ISDIR(kind) else "no regular file")
-            with given.open("rb") as file: given = file.read(MAX_DOCUMENT + 1)
-        except OSError as error: raise UnreadableError(f"cannot be opened: {error.strerror}") from error
-    if len(given) > MAX_DOCUMENT: raise UnreadableError(f"larger than the limit of {MAX_DOCUMENT:,} bytes; split it")
-    if not given.strip(): raise UnreadableError("empty")
-    return given
-
-# %% ../nbs/5_beyond/31_applications.ipynb #9c1a7812
-_FURNITURE = "//" + "|//".join(("script", "style", "noscript", "template", "iframe", "head", "nav", "header", "footer", "aside", "form", "svg", "button"))
-_BLOCKS = "//" + "|//".join(("p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "th", "blockquote", "section", "article", "pre"))
-
-def html_text(content: bytes,  # a web page
-              ) -> str:        # paragraphs apart by an empty line
-    "What a reader of the page would read, without scripts, styles, menus and forms."
-    try: from lxml import etree, html
-    except ImportError as error: raise UnreadableError("HTML needs lxml: pip install lxml") from error
-    parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding="utf-8" if _is_utf8(content) else None)
-    try: root = html.document_fromstring(content, parser=parser)
-    except (etree.LxmlError, ValueError) as error: raise UnreadableError(f"damaged HTML ({error})") from error
-    for element in root.xpath(_FURNITURE):
-        if element.getparent() is not None: element.drop_tree()
-    for element in root.xpath(_BLOCKS): element.tail = "\n\n" + (element.tail or "")
-    return root.text_content()
-
-def pdf_text(content: bytes,  # a PDF file
-             ) -> str:        # its pages, one after another
-    "The text of a PDF. Raises `UnreadableError` if it is damaged, locked, or holds none."
-    try: from pypdf import PdfReader
-    except ImportError as error: raise UnreadableError("PDF needs pypdf: pip install pypdf") from error
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)       # what it has to say stands in our reasons
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""): raise UnreadableError("locked by a password; unlock it and try again")
-        if len(reader.pages) > MAX_PAGES: raise UnreadableError(f"{len(reader.pages)} pages, over the limit of {MAX_PAGES}; split it")
-        text = "\n\n".join(page.extract_text() for page in reader.pages)
-    except UnreadableError: raise
-    except Exception as error: raise UnreadableError(f"damaged PDF ({type(error).__name__})") from error    # a damaged file raises many types
-    if not text.strip(): raise UnreadableError("a PDF without text, perhaps a scan; run it through OCR")
-    return text
-
-# %% ../nbs/5_beyond/31_applications.ipynb #bcc4cc68
-def _is_utf8(content: bytes) -> bool:
-    try: content.decode("utf-8")
-    except UnicodeDecodeError: return False
-    return True
-
-def _plain_text(content: bytes) -> str:
-    "Decode text; refuse what only has the name of it."
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")): text = content.decode("utf-16", "replace")
-    else: text = content.decode("utf-8-sig") if _is_utf8(content) else content.decode("cp1252", "replace")
-    odd = sum(not (c.isprintable() or c in "\t\n\r\f") or c == "\ufffd" for c in text)
-    if "\0" in text or odd > 0.02 * len(text): raise UnreadableError("binary content, no text")
-    return text
-
-def read_document(name: str,              # as the file is called
-                  given: bytes | Path,    # what is in it, or where it lies
-                  ) -> tuple[str, str]:   # its type, `html`, `pdf` or `text`; its text
-    "Read one document, by its content rather than its name. Raises `UnreadableError` with the reason."
-    content = _content(given)
-    start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"%pdf-"): kind, text = "pdf", pdf_text(content)
-    elif b"\0" not in content and (start.startswith((b"<!doctype html", b"<html")) or name.lower().endswith((".html", ".htm"))): kind, text = "html", html_text(content)
-    elif name.lower().endswith(".pdf"): raise UnreadableError("called PDF and is none")
-    else: kind, text = "text", _plain_text(content)
-    if not text.strip(): raise UnreadableError("no text in it")
-    return kind, text
+MAX_FILE, MAX_SENTENCES = 2_000_000, 300    # bytes of one document; sentences that are judged
 
 # %% ../nbs/5_beyond/31_applications.ipynb #765a1df1
 _CARD = re.compile(r"(?<!\w)(?:\d[ \n-]?){12,18}\d(?!\w)")
@@ -361,7 +265,7 @@ def columns_of(labels: Sequence[str],  # of the classifier
     return ["file", "type", "language", "characters", "sentences", *labels, "key_sentences", "masked", "problem"]
 
 def describe(apps: Applications,  # opened models
-             kind: str,           # `html`, `pdf` or `text`
+             kind: str,           # `html`, `pdf`, `epub` or `text`
              text: str,           # as it was read, with personal data
              ) -> dict:           # a row without the file's name
     "What the table says of a text. Only text without personal data gets any further than this function."

@@ -5,15 +5,24 @@
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #c62872f0
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import heapq
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from html import escape
+from itertools import chain
+from math import inf
+from pathlib import Path
 
 import regex
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from .data import atomic_path
+
 # %% auto #0
-__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'pre_tokenize', 'bpe_ids', 'merge_pair', 'train_bpe', 'encode_bpe', 'decode_bpe',
+__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges', 'BPE',
+           'save_gpt2_files', 'load_gpt2_files', 'save_tokenizer_json', 'load_tokenizer_json', 'token_boxes',
            'train_tokenizer']
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #12f869db
@@ -28,12 +37,18 @@ def pre_tokenize(text: str,      # any text
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #afbfe1d5
 _VISIBLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTE_ORDER = _VISIBLE + [byte for byte in range(256) if byte not in _VISIBLE]      # GPT-2's order of the 256 bytes
+_SIGN = {byte: chr(byte if n < len(_VISIBLE) else 256 + n - len(_VISIBLE)) for n, byte in enumerate(BYTE_ORDER)}
+_BYTE = {sign: byte for byte, sign in _SIGN.items()}
 
-def bpe_ids(merges: list[tuple[bytes, bytes]],  # in the order in which they were learned
-            ) -> dict[bytes, int]:              # each token and its id; ids 0 and 1 are `END` and `PAD`
-    "Number the tokens: after two special ones come the 256 bytes, then what each merge makes."
-    ids = {bytes([byte]): number for number, byte in enumerate(BYTE_ORDER, 2)}
-    for left, right in merges: ids.setdefault(left + right, len(ids) + 2)
+def _shown(token: bytes) -> str: return "".join(_SIGN[byte] for byte in token)
+
+def number_tokens(merges: Iterable[tuple[bytes, bytes]],       # in the order in which they were learned
+                  special_tokens: Iterable[str] = (END, PAD),  # they come first
+                  ) -> dict[bytes, int]:                       # each token and its id
+    "Number the tokens: the special ones, then the 256 bytes, then what each merge makes."
+    ids = {token.encode(): number for number, token in enumerate(special_tokens)}
+    for byte in BYTE_ORDER: ids[bytes([byte])] = len(ids)
+    for left, right in merges: ids.setdefault(left + right, len(ids))
     return ids
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #cbb2a93b
@@ -41,66 +56,275 @@ def merge_pair(tokens: list[bytes],       # a word as it is cut now
                pair: tuple[bytes, bytes], # what to join
                ) -> list[bytes]:          # the word with each such pair joined, from left to right
     "Join a pair of neighbours wherever it occurs."
-    if pair[0] not in tokens: return tokens
-    joined, i = [], 0
-    while i < len(tokens):
-        step = 2 if tuple(tokens[i:i + 2]) == pair else 1
-        joined.append(b"".join(tokens[i:i + step]))
-        i += step
+    left, right = pair
+    joined = []
+    for token in tokens:
+        if token == right and joined and joined[-1] == left: joined[-1] = left + right
+        else: joined.append(token)
     return joined
 
-def train_bpe(texts: Iterable[str],             # training text
-              n_merges: int,                    # how many pairs to join
-              ) -> list[tuple[bytes, bytes]]:   # the pairs, most frequent first; fewer if the text has no pairs left
-    "Learn byte-pair merges by counting. Equal counts are decided by the lower ids, as in `tokenizers`."
-    words = Counter(word for text in texts for word in pre_tokenize(text))
-    cuts = [([bytes([byte]) for byte in word.encode()], times) for word, times in words.items()]
-    ids, merges = bpe_ids([]), []
-    while len(merges) < n_merges:
-        counts = Counter()
-        for tokens, times in cuts:
-            for pair in zip(tokens, tokens[1:]): counts[pair] += times
-        if not counts: break
-        best = max(counts, key=lambda pair: (counts[pair], -ids[pair[0]], -ids[pair[1]]))
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #8598004f
+def _place(token: bytes, number: int, ties: str): return number if ties == "ids" else (*(-byte for byte in token), 1)
+
+def learn_merges(words: dict[str, int],          # each word and how often it occurs
+                 n_tokens: int,                  # tokens to end with, the 256 bytes among them
+                 ties: str = "greatest",         # of equally frequent pairs: the `greatest`, or the one with the lower `ids`
+                 ) -> list[tuple[bytes, bytes]]: # the pairs in the order learned; fewer if the text has no pairs left
+    "Learn byte-pair merges. Pair counts are kept, and only words that hold the joined pair are touched."
+    if ties not in ("greatest", "ids"): raise ValueError(f"ties is {ties!r}; choose 'greatest' or 'ids'")
+    cuts, times = [[bytes([byte]) for byte in word.encode()] for word in words], list(words.values())
+    places = {bytes([byte]): _place(bytes([byte]), number, ties) for number, byte in enumerate(BYTE_ORDER)}
+    counts, holders, merges = Counter(), defaultdict(set), []
+    for n, cut in enumerate(cuts):
+        for pair in zip(cut, cut[1:]):
+            counts[pair] += times[n]
+            holders[pair].add(n)
+    def entry(pair): return -counts[pair], places[pair[0]], places[pair[1]], pair
+    heap = [entry(pair) for pair in counts]
+    heapq.heapify(heap)
+    while heap and len(places) < n_tokens:
+        count, *_, best = heapq.heappop(heap)
+        if -count != counts[best]:                                      # an old entry
+            if counts[best]: heapq.heappush(heap, entry(best))
+            continue
         merges.append(best)
-        ids.setdefault(best[0] + best[1], len(ids) + 2)
-        cuts = [(merge_pair(tokens, best), times) for tokens, times in cuts]
+        joined, risen = best[0] + best[1], set()
+        places.setdefault(joined, _place(joined, len(places), ties))
+        for n in holders.pop(best):
+            for pair in zip(cuts[n], cuts[n][1:]): counts[pair] -= times[n]
+            cuts[n] = merge_pair(cuts[n], best)
+            for pair in zip(cuts[n], cuts[n][1:]):
+                counts[pair] += times[n]
+                if joined in pair:
+                    holders[pair].add(n)
+                    risen.add(pair)
+        for pair in risen: heapq.heappush(heap, entry(pair))
     return merges
 
-# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #8598004f
-def encode_bpe(text: str,                          # any text
-               merges: list[tuple[bytes, bytes]],  # from `train_bpe`
-               ) -> list[int]:                     # token ids
-    "Cut a text into tokens and give their ids. Raises `ValueError` for half a surrogate pair, which no encoding can write."
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #6364e4f6
+def _check_text(text: str) -> None:
+    if not isinstance(text, str): raise TypeError(f"a tokenizer needs text, not {type(text).__name__}: {text!r:.60}")
     try: text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it has no UTF-8 form. "
-                         "Pass the text through llmcourse.preprocessing.clean_text first") from error
-    ids, rank, known = bpe_ids(merges), {pair: number for number, pair in enumerate(merges)}, {}
-    def cut(word):
-        tokens = [bytes([byte]) for byte in word.encode()]
-        while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in rank]:
-            tokens = merge_pair(tokens, min(pairs, key=rank.get))
-        return [ids[token] for token in tokens]
-    found = []
-    for word in pre_tokenize(text):
-        if word not in known: known[word] = cut(word)       # most words come again, and are cut the same
-        found += known[word]
-    return found
+                         "Pass the text through llmcourse.preprocessing.clean_text first") from None
 
-def decode_bpe(ids: Iterable[int],                 # token ids
-               merges: list[tuple[bytes, bytes]],  # the merges they were encoded with
-               ) -> str:                           # the text; bytes that are not UTF-8 become the replacement character
-    "Put the text together again."
-    tokens = {number: token for token, number in bpe_ids(merges).items()} | {0: END.encode(), 1: PAD.encode()}
-    return b"".join(tokens[number] for number in ids).decode("utf-8", errors="replace")
+def _check_texts(texts: Iterable[str]) -> None:
+    if isinstance(texts, str): raise TypeError("a list of texts is needed, not one string; pass [text]")
+
+def _check_merges(merges: list[tuple[bytes, bytes]], where: str = "merge", first: int = 0) -> None:
+    made, seen = {bytes([byte]) for byte in range(256)}, {}
+    for n, pair in enumerate(merges, first):
+        for token in pair:
+            if token not in made: raise ValueError(f"{where} {n} joins {_shown(token)!r}, which nothing before it makes")
+        if pair in seen: raise ValueError(f"{where} {n} repeats {where} {seen[pair]}")
+        seen[pair] = n
+        made.add(pair[0] + pair[1])
+
+def _check_special(special_tokens: list[str], merges: list[tuple[bytes, bytes]]) -> None:
+    ordinary = number_tokens(merges, [])
+    shown = {_shown(token) for token in ordinary}
+    for n, token in enumerate(special_tokens):
+        if not token: raise ValueError("a special token cannot be empty")
+        if token in special_tokens[:n]: raise ValueError(f"the special token {token!r} is given twice")
+        if token in shown or token.encode() in ordinary: raise ValueError(f"{token!r} cannot be special, it is an ordinary token too; take one like '<|{token}|>'")
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #36809dd2
+_BORDER = regex.compile(r"(?r)\S\s")                   # (?r): searched from the end
+
+class _Cuts(dict):
+    "The ids of words that were cut before. It is emptied when full, so that memory stays bounded."
+    def __init__(self, cut, size=2**15): self.cut, self.size = cut, size
+    def __missing__(self, word):
+        ids = self.cut(word)
+        if len(word) > 64: return ids
+        if len(self) >= self.size: self.clear()
+        self[word] = ids
+        return ids
+
+class BPE:
+    "Byte-level byte-pair encoding as in GPT-2: `merges` in the order learned, `special_tokens`, and `ids` of all tokens."
+    def __init__(self,
+                 merges: Iterable[tuple[bytes, bytes]],       # in the order learned
+                 special_tokens: Iterable[str] = (END, PAD),  # never split; the longest wins
+                 ids: dict[bytes, int] | None = None,         # of each token, the special ones too; by default from `number_tokens`
+                 ):
+        self.merges, self.special_tokens = list(merges), list(special_tokens)
+        _check_merges(self.merges)
+        _check_special(self.special_tokens, self.merges)
+        self.ids = number_tokens(self.merges, self.special_tokens) if ids is None else dict(ids)
+        self._token, self._rank = {number: token for token, number in self.ids.items()}, {pair: n for n, pair in enumerate(self.merges)}
+        longest_first = sorted(self.special_tokens, key=len, reverse=True)
+        self._special = regex.compile("|".join(map(regex.escape, longest_first)) or "(?!)")     # (?!) is found nowhere
+        self._cuts = _Cuts(self._cut)
+
+    @classmethod
+    def train(cls,
+              texts: Iterable[str],                        # training text; special tokens in it are borders
+              vocab_size: int = 2048,                      # special tokens and 256 bytes among them
+              special_tokens: Iterable[str] = (END, PAD),  # never split
+              ties: str = "greatest",                      # see `learn_merges`
+              ) -> BPE:
+        "Learn from text. Raises `ValueError` for a vocabulary smaller than the bytes."
+        _check_texts(texts)
+        empty, words = cls([], special_tokens), Counter()
+        if vocab_size < len(empty): raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(empty) - 256} special tokens need at least {len(empty)}")
+        for text in texts:
+            _check_text(text)
+            for part in empty._special.split(text): words.update(pre_tokenize(part))
+        return cls(learn_merges(words, vocab_size - len(empty.special_tokens), ties), empty.special_tokens)
+
+    def __len__(self): return len(self.ids)
+
+    def _cut(self, word: str) -> list[int]:
+        tokens, rank = [bytes([byte]) for byte in word.encode()], self._rank.get
+        while len(tokens) > 1:
+            best = min(zip(tokens, tokens[1:]), key=lambda pair: rank(pair, inf))
+            if best not in self._rank: break
+            tokens = merge_pair(tokens, best)
+        return [self.ids[token] for token in tokens]
+
+    def _pieces(self, text: str, special: bool) -> Iterator[list[int]]:
+        _check_text(text)
+        start = 0
+        for found in self._special.finditer(text) if special else ():
+            yield from map(self._cuts.__getitem__, pre_tokenize(text[start:found.start()]))
+            yield [self.ids[found[0].encode()]]
+            start = found.end()
+        yield from map(self._cuts.__getitem__, pre_tokenize(text[start:]))
+
+    def encode(self,
+               text: str,              # any text
+               special: bool = True,   # special tokens in the text count as such; False for text from strangers
+               ) -> list[int]:
+        "The ids of a text. Raises `ValueError` for half a surrogate pair, which no encoding can write."
+        return list(chain.from_iterable(self._pieces(text, special)))
+
+    def _border(self, text: str) -> int:
+        for found in _BORDER.finditer(text):
+            border = found.start() + 1
+            if not any(token.startswith(text[border - n:border - n + len(token)])
+                       for token in self.special_tokens for n in range(1, min(border, len(token) - 1) + 1)): return border
+        return 0
+
+    def encode_iterable(self,
+                        texts: Iterable[str],   # the pieces of one text, cut anywhere: the lines of a file, say
+                        special: bool = True,   # as in `encode`
+                        ) -> Iterator[int]:
+        "The ids of all pieces put together, one after the other, in memory that does not grow with their number."
+        _check_texts(texts)
+        held = ""
+        for text in texts:
+            _check_text(text)
+            held += text
+            border = self._border(held)
+            yield from chain.from_iterable(self._pieces(held[:border], special))
+            held = held[border:]
+        yield from chain.from_iterable(self._pieces(held, special))
+
+    def decode(self,
+               ids: Iterable[int],  # from `encode`
+               ) -> str:
+        "The text. Bytes that are not UTF-8 become U+FFFD. Raises `ValueError` for an id that does not exist."
+        try: return b"".join([self._token[number] for number in ids]).decode("utf-8", errors="replace")
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]!r} is not the id of a token; this tokenizer has {len(self)}, from {min(self._token)} to {max(self._token)}. "
+                             "Was the text encoded with another tokenizer?") from None
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #6e814152
+def _read_sign(token: str, where: str) -> bytes:
+    try: return bytes(_BYTE[sign] for sign in token)
+    except (KeyError, TypeError): raise ValueError(f"{where}: {token!r} is not written in GPT-2's 256 signs for bytes") from None
+
+def _vocabulary(bpe: BPE) -> dict[str, int]:
+    shown = {token: _shown(token) for token in bpe.ids} | {token.encode(): token for token in bpe.special_tokens}
+    return {shown[token]: number for token, number in sorted(bpe.ids.items(), key=lambda item: item[1])}
+
+def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], special_tokens: list[str] | None, where: str, first: int) -> BPE:
+    merges = []
+    for n, pair in enumerate(pairs, first):
+        if len(pair) != 2 or not all(pair): raise ValueError(f"{where} {n} must be two tokens with one space between, and is {' '.join(pair)!r}")
+        merges.append(tuple(_read_sign(token, f"{where} {n}") for token in pair))
+    _check_merges(merges, where, first)
+    ordinary = {_shown(token) for token in number_tokens(merges, [])}
+    special_tokens = special_tokens or [token for token in vocabulary if token not in ordinary]
+    missing = [token for token in [*ordinary, *special_tokens] if token not in vocabulary]
+    if missing: raise ValueError(f"{where} {first} and after: {len(missing)} tokens are not in the vocabulary, {missing[0]!r} for one. Do the two belong together?")
+    if len(set(vocabulary.values())) < len(vocabulary): raise ValueError(f"the vocabulary for {where} {first} and after gives an id twice")
+    ids = {token.encode() if token in special_tokens else _read_sign(token, "vocabulary"): number for token, number in vocabulary.items()}
+    return BPE(merges, special_tokens, ids)
+
+def _read_json(path: str | Path) -> dict:
+    try: content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error: raise ValueError(f"{path} is not JSON: {error}") from None       # which names the line
+    if not isinstance(content, dict): raise ValueError(f"{path} holds a {type(content).__name__}, where an object is needed")
+    return content
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #047c9930
+def save_gpt2_files(bpe: BPE,             # to be stored
+                    folder: str | Path,   # gets `vocab.json` and `merges.txt`
+                    ) -> None:
+    "Write the two files of GPT-2."
+    lines = ["#version: 0.2", *(f"{_shown(left)} {_shown(right)}" for left, right in bpe.merges)]
+    with atomic_path(Path(folder)/"vocab.json") as path: path.write_text(json.dumps(_vocabulary(bpe), ensure_ascii=False), encoding="utf-8")
+    with atomic_path(Path(folder)/"merges.txt") as path: path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+def load_gpt2_files(vocab: str | Path,    # `vocab.json`, or `encoder.json` as GPT-2 first called it
+                    merges: str | Path,   # `merges.txt`, or `vocab.bpe`
+                    ) -> BPE:             # tokens that no merge makes are its special tokens
+    "Read the two files of GPT-2. Raises `ValueError` that names the line for a malformed one."
+    try: lines = Path(merges).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error: raise ValueError(f"{merges} is not text in UTF-8: {error}") from None
+    first = 2 if lines[0].startswith("#version") else 1
+    pairs = [line.split(" ") for line in lines[first - 1:]]
+    return _from_vocabulary(_read_json(vocab), pairs, None, f"{merges}, line", first)
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #ff4279a3
+def save_tokenizer_json(bpe: BPE,           # to be stored
+                        path: str | Path,   # the file
+                        ) -> None:
+    "Write a `tokenizer.json`, as the library `tokenizers` reads it."
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    added = [{"id": bpe.ids[token.encode()], "content": token, **plain} for token in bpe.special_tokens]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    content = {"version": "1.0", "added_tokens": sorted(added, key=lambda token: token["id"]), "normalizer": None,
+               "pre_tokenizer": byte_level, "post_processor": None, "decoder": byte_level,
+               "model": {"type": "BPE", "vocab": _vocabulary(bpe), "merges": [[_shown(left), _shown(right)] for left, right in bpe.merges]}}
+    with atomic_path(path) as scratch: scratch.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's way to cut words
+                        ) -> BPE:           # its added tokens are special; what a template adds to each text is not read
+    "Read a `tokenizer.json`. Raises `ValueError` for a malformed one, and for one of another kind."
+    content = _read_json(path)
+    try:
+        model, cutter = content["model"], content["pre_tokenizer"] or {}
+        found = (model["type"], cutter.get("type"), cutter.get("add_prefix_space"), cutter.get("use_regex", True), content["normalizer"])
+        if found != ("BPE", "ByteLevel", False, True, None):
+            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {found}). Open it with tokenizers.Tokenizer.from_file")
+        added, vocabulary = {token["content"]: token["id"] for token in content["added_tokens"]}, model["vocab"]
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]     # older files hold strings
+    except (KeyError, TypeError, AttributeError) as error: raise ValueError(f"{path} is not a tokenizer.json: {type(error).__name__} {error}") from None
+    return _from_vocabulary(vocabulary | added, pairs, list(added), f"{path}, merge", 0)
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #325c4edb
+def token_boxes(tokenizer: BPE,   # cuts the text
+                text: str,        # to be cut
+                ) -> str:         # HTML: a box for each token, with its id
+    "Show how a text is cut."
+    boxes = []
+    for n, number in enumerate(tokenizer.encode(text)):
+        piece, token = tokenizer.decode([number]), tokenizer._token[number]
+        shown = " ".join(f"{byte:02x}" for byte in token) if "\ufffd" in piece else escape(piece).replace(" ", "␣").replace("\n", "⏎")
+        boxes.append(f'<span style="display:inline-block;margin:2px 1px;padding:1px 4px;border:1px solid #44556b;border-radius:4px;text-align:center;'
+                     f'color:#1c2733;background:{("#cfe0f5", "#fbe3c8")[n % 2]};font-family:monospace">{shown}<br><small>{number}</small></span>')
+    return f"<div>{''.join(boxes)}<p>{len(boxes)} tokens for {len(text.encode())} bytes</p></div>"
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #56f0254c
 def train_tokenizer(texts: Iterable[str],       # clean training text
                     vocab_size: int = 2048,     # tokens in all: 2 special, 256 bytes, the rest learned (fewer if the text is small)
                     ) -> PreTrainedTokenizerFast: # puts `END` before each text; pads with `PAD`
     "Train a byte-level BPE tokenizer in the form that `transformers` uses. Raises `ValueError` for a vocabulary smaller than the bytes."
-    if isinstance(texts, str): raise TypeError("train_tokenizer needs a list of texts, not one string; pass [text]")
+    _check_texts(texts)
     if vocab_size < 258: raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and 2 special tokens need at least 258")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -16,10 +16,11 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from .monitoring import Recorder, RecordingError, monitored_app
+from .objectives import sample_size
 
 # %% auto #0
-__all__ = ['Experiment', 'sample_size', 'z_test', 'wilson', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide',
-           'count_feedback', 'ab_app', 'render_decision']
+__all__ = ['Experiment', 'z_test', 'wilson', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide', 'count_feedback',
+           'ab_app', 'render_decision']
 
 # %% ../nbs/1_from_scratch/19_ab_testing.ipynb #3a649f1e
 @dataclass(frozen=True)
@@ -43,22 +44,9 @@ class Experiment:
         "The variant of a user, the same for ever."
         return "B" if self.position(user) < self.share else "A"
 
-# %% ../nbs/1_from_scratch/19_ab_testing.ipynb #f988d31f
+# %% ../nbs/1_from_scratch/19_ab_testing.ipynb #166335ee
 _NORMAL = NormalDist()
 
-def sample_size(p_a: float,           # the share that A reaches, from earlier measurements
-                p_b: float,           # the smallest share of B that would be worth the change
-                alpha: float = 0.05,  # how often to see a difference where there is none
-                power: float = 0.8,   # how often to see this one
-                ) -> int:             # answers needed on each side
-    "How many answers a two-sided comparison of two shares needs. Raises `ValueError` for shares that are equal or out of range."
-    if not (0 < p_a < 1 and 0 < p_b < 1) or p_a == p_b: raise ValueError(f"shares {p_a} and {p_b}: both must lie between 0 and 1 and differ")
-    mean = (p_a + p_b) / 2
-    null = _NORMAL.inv_cdf(1 - alpha / 2) * math.sqrt(2 * mean * (1 - mean))
-    alternative = _NORMAL.inv_cdf(power) * math.sqrt(p_a * (1 - p_a) + p_b * (1 - p_b))
-    return math.ceil(((null + alternative) / (p_b - p_a))**2)
-
-# %% ../nbs/1_from_scratch/19_ab_testing.ipynb #166335ee
 def z_test(right_a: int,  # successes of A
            n_a: int,      # answers of A
            right_b: int,  # successes of B

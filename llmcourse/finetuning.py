@@ -20,7 +20,7 @@ from datasets import ClassLabel, DatasetDict
 from .data import LABELS, atomic_path
 from .evaluation import context_of, score
 from .objectives import Check
-from .pretrained import load_pretrained
+from .pretrained import embed, load_pretrained, mean_vectors
 from .training import ClassificationBatches, TrainingConfig, make_optimizer, native_precision, train
 
 # %% auto #0
@@ -99,16 +99,6 @@ def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
 # %% ../nbs/2_fine_tuning/21_finetuning.ipynb #5fcbaf73
 FINE_TUNING = TrainingConfig(learning_rate=2e-4, warmup=0.1, weight_decay=0.01, betas=(0.9, 0.999))   # for models of MiniLM's size
 
-def _mean_vectors(model, batches: list[dict]) -> np.ndarray:
-    "The mean token vector of each text of some batches."
-    found = []
-    with torch.inference_mode():
-        for b in batches:
-            mask = b["attention_mask"]
-            hidden = model.base_model(input_ids=b["input_ids"], attention_mask=mask)[0].float()       # (batch, time, d_model)
-            found.append((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
-    return torch.cat(found).numpy()
-
 def dry_run(model,                     # a transformers sequence classifier; it is copied and stays as it is
             batches,                   # a function of the step with a length, such as `ClassificationBatches`
             config: TrainingConfig = FINE_TUNING,  # its learning rate is put to the test
@@ -120,7 +110,8 @@ def dry_run(model,                     # a transformers sequence classifier; it 
     model = copy.deepcopy(model).cpu().eval()                      # without dropout, so that only learning changes the loss
     n_labels, sample = model.config.num_labels, []
     while sum(len(b["labels"]) for b in sample) < sentences and len(sample) < len(batches): sample.append(batches(len(sample)))
-    noise = label_noise(_mean_vectors(model, sample), torch.cat([b["labels"] for b in sample]).tolist())
+    with torch.inference_mode(): vectors = torch.cat([mean_vectors(model, b) for b in sample]).numpy()
+    noise = label_noise(vectors, torch.cat([b["labels"] for b in sample]).tolist())
     few = {name: values[:rows] for name, values in sample[0].items()}
     head = [(p, p.detach().clone()) for name, p in model.named_parameters() if re.search(r"\b(classifier|score)\b", name)]
     optimizer, losses = make_optimizer(model, config), []
@@ -208,20 +199,6 @@ def finetune(name: str,                         # what `load_pretrained` takes
     return model, tokenizer, history
 
 # %% ../nbs/2_fine_tuning/21_finetuning.ipynb #93bdfda4
-def _unit_vectors(model, tokenizer, texts: Sequence[str], context: int) -> torch.Tensor:
-    "For each text the mean of its token vectors, of length 1: (texts, d_model)."
-    backbone, device, order = getattr(model, "base_model", None), next(model.parameters()).device, np.argsort([len(t) for t in texts])
-    found, was_training = [], model.training
-    model.eval()
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=native_precision(device.type) == "bf16"):
-        for start in range(0, len(texts), 64):
-            batch = tokenizer([texts[i] for i in order[start:start + 64]], truncation=True, max_length=context, padding=True, return_tensors="pt").to(device)
-            ids, mask = batch["input_ids"], batch["attention_mask"]
-            hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]   # (batch, time, d_model)
-            found.append((hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
-    model.train(was_training)
-    return torch.nn.functional.normalize(torch.cat(found), dim=1)[np.argsort(order)]
-
 def halves_matched(model,                 # of transformers or of the course; its head is not used
                    tokenizer,             # the model's own
                    texts: Sequence[str],  # sentences it was not trained on
@@ -233,6 +210,9 @@ def halves_matched(model,                 # of transformers or of the course; it
     if len(long) < pairs: raise ValueError(f"{len(long)} texts have {at_least} words or more, and {pairs} are needed; give more texts or ask for fewer pairs")
     chosen = [long[int(i)] for i in np.linspace(0, len(long) - 1, pairs)]
     context = min(64, context_of(model, tokenizer))
-    first, second = (_unit_vectors(model, tokenizer, [" ".join(words[cut]) for cut, words in zip(cuts, chosen)], context)
-                     for cuts in ([slice(len(w) // 2) for w in chosen], [slice(len(w) // 2, None) for w in chosen]))
-    return ((first @ second.T).argmax(1).cpu() == torch.arange(pairs)).float().mean().item()
+    halves = [slice(len(words) // 2) for words in chosen], [slice(len(words) // 2, None) for words in chosen]
+    device = next(model.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=native_precision(device) == "bf16"):
+        first, second = (embed(model, tokenizer, [" ".join(words[cut]) for cut, words in zip(cuts, chosen)], context=context) for cuts in halves)
+    second /= np.linalg.norm(second, axis=1, keepdims=True)      # the length of the first changes no order
+    return float(((first @ second.T).argmax(1) == np.arange(pairs)).mean())

@@ -17,7 +17,7 @@ import torch
 from .data import LABELS, hub_is_reachable
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'embed']
+__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'mean_vectors', 'embed']
 
 # %% ../nbs/2_fine_tuning/20_pretrained.ipynb #1ee5fb3d
 @dataclass(frozen=True)
@@ -150,22 +150,26 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
     return model.eval(), tokenizer
 
 # %% ../nbs/2_fine_tuning/20_pretrained.ipynb #3a56bd54
-def embed(model,                  # from `load_pretrained`; its head is not used
+def mean_vectors(model,                      # a model of transformers or of the course; its head is not used
+                 batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
+                 ) -> torch.Tensor:          # (batch, d_model), float32
+    "The mean of the token vectors of the last layer, padding left out."
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    backbone = getattr(model, "base_model", None)
+    hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]   # (batch, time, d_model)
+    return (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+def embed(model,                  # a model of transformers or of the course; its head is not used
           tokenizer,              # the model's own
           texts: Sequence[str],   # none of them empty
           batch_size: int = 64,   # texts at a time
           context: int = 64,      # tokens to read of each text
           ) -> np.ndarray:        # (len(texts), d_model), float32
-    "One vector a text: the mean of the token vectors of the last layer, padding left out."
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    vectors, was_training = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32), model.training
+    "One vector a text, from `mean_vectors`; texts of like length are read together."
+    order, device, was_training = np.argsort([len(text) for text in texts], kind="stable"), next(model.parameters()).device, model.training
     model.eval()
     with torch.inference_mode():
-        for start in range(0, len(texts), batch_size):
-            chosen = order[start:start + batch_size]
-            batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=context, padding=True, return_tensors="pt")
-            mask = batch["attention_mask"]
-            hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state   # (batch, time, d_model)
-            vectors[chosen] = ((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)).float().numpy()
+        found = [mean_vectors(model, tokenizer([texts[i] for i in order[start:start + batch_size]], truncation=True, max_length=context,
+                                               padding=True, return_tensors="pt").to(device)) for start in range(0, len(texts), batch_size)]
     model.train(was_training)
-    return vectors
+    return torch.cat(found).cpu().numpy()[np.argsort(order)]

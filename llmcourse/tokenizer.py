@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import chain
-from math import inf
 from pathlib import Path
 
 import regex
@@ -21,12 +20,12 @@ from transformers import PreTrainedTokenizerFast
 from .data import atomic_path
 
 # %% auto #0
-__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges', 'BPE',
+__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges', 'cut_word', 'BPE',
            'save_gpt2_files', 'load_gpt2_files', 'save_tokenizer_json', 'load_tokenizer_json', 'token_boxes',
            'train_tokenizer']
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #12f869db
-END, PAD = "<|endoftext|>", "<|pad|>"     # ids 0 and 1: the border between two texts, and filler that is never looked at
+END, PAD = "<|endoftext|>", "<|pad|>"     # ids 0 and 1: a border between texts, and filler never looked at
 WORD = regex.compile(r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 def pre_tokenize(text: str,      # any text
@@ -68,7 +67,7 @@ def _place(token: bytes, number: int, ties: str): return number if ties == "ids"
 
 def learn_merges(words: dict[str, int],          # each word and how often it occurs
                  n_tokens: int,                  # tokens to end with, the 256 bytes among them
-                 ties: str = "greatest",         # of equally frequent pairs: the `greatest`, or the one with the lower `ids`
+                 ties: str = "greatest",         # of equal pairs the `greatest`, or the one with the lower `ids`
                  ) -> list[tuple[bytes, bytes]]: # the pairs in the order learned; fewer if the text has no pairs left
     "Learn byte-pair merges. Pair counts are kept, and only words that hold the joined pair are touched."
     if ties not in ("greatest", "ids"): raise ValueError(f"ties is {ties!r}; choose 'greatest' or 'ids'")
@@ -101,13 +100,34 @@ def learn_merges(words: dict[str, int],          # each word and how often it oc
         for pair in risen: heapq.heappush(heap, entry(pair))
     return merges
 
-# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #6364e4f6
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #36809dd2
+def cut_word(word: str,                           # a word from `pre_tokenize`
+             rank: dict[tuple[bytes, bytes], int], # each merge and when it was learned
+             ) -> list[bytes]:                     # its tokens
+    "Apply merges to a word, the earliest learned first, the leftmost of equals."
+    tokens = [bytes([byte]) for byte in word.encode()]
+    before, after, last = [*range(-1, len(tokens) - 1)], [*range(1, len(tokens) + 1)], len(tokens)
+    heap = [(rank[pair], i) for i, pair in enumerate(zip(tokens, tokens[1:])) if pair in rank]
+    heapq.heapify(heap)
+    while heap:
+        learned, i = heapq.heappop(heap)
+        j = after[i]
+        if j == last or rank.get((tokens[i], tokens[j])) != learned: continue
+        tokens[i], tokens[j], after[i] = tokens[i] + tokens[j], b"", after[j]      # token j is now part of token i
+        if after[i] < last: before[after[i]] = i
+        for k in (before[i], i):
+            if k < 0 or after[k] == last: continue
+            pair = tokens[k], tokens[after[k]]
+            if pair in rank: heapq.heappush(heap, (rank[pair], k))
+    return [token for token in tokens if token]
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #c0d2b985
 def _check_text(text: str) -> None:
     if not isinstance(text, str): raise TypeError(f"a tokenizer needs text, not {type(text).__name__}: {text!r:.60}")
     try: text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it has no UTF-8 form. "
-                         "Pass the text through llmcourse.preprocessing.clean_text first") from None
+        raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it has no "
+                         "UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
 
 def _check_texts(texts: Iterable[str]) -> None:
     if isinstance(texts, str): raise TypeError("a list of texts is needed, not one string; pass [text]")
@@ -116,7 +136,8 @@ def _check_merges(merges: list[tuple[bytes, bytes]], where: str = "merge", first
     made, seen = {bytes([byte]) for byte in range(256)}, {}
     for n, pair in enumerate(merges, first):
         for token in pair:
-            if token not in made: raise ValueError(f"{where} {n} joins {_shown(token)!r}, which nothing before it makes")
+            if token in made: continue
+            raise ValueError(f"{where} {n} joins {_shown(token)!r}, which nothing before it makes")
         if pair in seen: raise ValueError(f"{where} {n} repeats {where} {seen[pair]}")
         seen[pair] = n
         made.add(pair[0] + pair[1])
@@ -127,33 +148,36 @@ def _check_special(special_tokens: list[str], merges: list[tuple[bytes, bytes]])
     for n, token in enumerate(special_tokens):
         if not token: raise ValueError("a special token cannot be empty")
         if token in special_tokens[:n]: raise ValueError(f"the special token {token!r} is given twice")
-        if token in shown or token.encode() in ordinary: raise ValueError(f"{token!r} cannot be special, it is an ordinary token too; take one like '<|{token}|>'")
+        if token in shown or token.encode() in ordinary:
+            raise ValueError(f"{token!r} cannot be special, it is an ordinary token too; take one like '<|{token}|>'")
 
-# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #36809dd2
-_BORDER = regex.compile(r"(?r)\S\s")                   # (?r): searched from the end
-
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #afa5de01
 class _Cuts(dict):
-    "The ids of words that were cut before. It is emptied when full, so that memory stays bounded."
+    "What `cut` says about each word, asked once as long as it is remembered."
     def __init__(self, cut, size=2**15): self.cut, self.size = cut, size
     def __missing__(self, word):
-        ids = self.cut(word)
-        if len(word) > 64: return ids
+        found = self.cut(word)
+        if len(word) > 64: return found
         if len(self) >= self.size: self.clear()
-        self[word] = ids
-        return ids
+        self[word] = found
+        return found
+
+# %% ../nbs/1_from_scratch/12_tokenizer.ipynb #a0af559e
+_BORDER = regex.compile(r"(?r)\S\s")                   # (?r): searched from the end
 
 class BPE:
-    "Byte-level byte-pair encoding as in GPT-2: `merges` in the order learned, `special_tokens`, and `ids` of all tokens."
+    "Byte-level byte-pair encoding as in GPT-2: `merges` in the order learned, `special_tokens`, `ids` of all tokens."
     def __init__(self,
                  merges: Iterable[tuple[bytes, bytes]],       # in the order learned
                  special_tokens: Iterable[str] = (END, PAD),  # never split; the longest wins
-                 ids: dict[bytes, int] | None = None,         # of each token, the special ones too; by default from `number_tokens`
+                 ids: dict[bytes, int] | None = None,         # of all tokens; by default from `number_tokens`
                  ):
         self.merges, self.special_tokens = list(merges), list(special_tokens)
         _check_merges(self.merges)
         _check_special(self.special_tokens, self.merges)
         self.ids = number_tokens(self.merges, self.special_tokens) if ids is None else dict(ids)
-        self._token, self._rank = {number: token for token, number in self.ids.items()}, {pair: n for n, pair in enumerate(self.merges)}
+        self._token = {number: token for token, number in self.ids.items()}
+        self._rank = {pair: n for n, pair in enumerate(self.merges)}
         longest_first = sorted(self.special_tokens, key=len, reverse=True)
         self._special = regex.compile("|".join(map(regex.escape, longest_first)) or "(?!)")     # (?!) is found nowhere
         self._cuts = _Cuts(self._cut)
@@ -168,7 +192,8 @@ class BPE:
         "Learn from text. Raises `ValueError` for a vocabulary smaller than the bytes."
         _check_texts(texts)
         empty, words = cls([], special_tokens), Counter()
-        if vocab_size < len(empty): raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(empty) - 256} special tokens need at least {len(empty)}")
+        if vocab_size < len(empty):
+            raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(empty) - 256} special tokens need at least {len(empty)}")
         for text in texts:
             _check_text(text)
             for part in empty._special.split(text): words.update(pre_tokenize(part))
@@ -177,12 +202,7 @@ class BPE:
     def __len__(self): return len(self.ids)
 
     def _cut(self, word: str) -> list[int]:
-        tokens, rank = [bytes([byte]) for byte in word.encode()], self._rank.get
-        while len(tokens) > 1:
-            best = min(zip(tokens, tokens[1:]), key=lambda pair: rank(pair, inf))
-            if best not in self._rank: break
-            tokens = merge_pair(tokens, best)
-        return [self.ids[token] for token in tokens]
+        return [self.ids[token] for token in cut_word(word, self._rank)]
 
     def _pieces(self, text: str, special: bool) -> Iterator[list[int]]:
         _check_text(text)
@@ -203,8 +223,8 @@ class BPE:
     def _border(self, text: str) -> int:
         for found in _BORDER.finditer(text):
             border = found.start() + 1
-            if not any(token.startswith(text[border - n:border - n + len(token)])
-                       for token in self.special_tokens for n in range(1, min(border, len(token) - 1) + 1)): return border
+            across = ((token, start) for token in self.special_tokens for start in range(max(0, border - len(token) + 1), border))
+            if not any(token.startswith(text[start:start + len(token)]) for token, start in across): return border
         return 0
 
     def encode_iterable(self,
@@ -228,37 +248,44 @@ class BPE:
         "The text. Bytes that are not UTF-8 become U+FFFD. Raises `ValueError` for an id that does not exist."
         try: return b"".join([self._token[number] for number in ids]).decode("utf-8", errors="replace")
         except KeyError as error:
-            raise ValueError(f"{error.args[0]!r} is not the id of a token; this tokenizer has {len(self)}, from {min(self._token)} to {max(self._token)}. "
-                             "Was the text encoded with another tokenizer?") from None
+            raise ValueError(f"{error.args[0]!r} is not the id of a token; this tokenizer has {len(self)}, from {min(self._token)} to "
+                             f"{max(self._token)}. Was the text encoded with another tokenizer?") from None
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #6e814152
 def _read_sign(token: str, where: str) -> bytes:
     try: return bytes(_BYTE[sign] for sign in token)
-    except (KeyError, TypeError): raise ValueError(f"{where}: {token!r} is not written in GPT-2's 256 signs for bytes") from None
+    except (KeyError, TypeError):
+        raise ValueError(f"{where}: {token!r} is not written in GPT-2's 256 signs for bytes") from None
 
 def _vocabulary(bpe: BPE) -> dict[str, int]:
     shown = {token: _shown(token) for token in bpe.ids} | {token.encode(): token for token in bpe.special_tokens}
     return {shown[token]: number for token, number in sorted(bpe.ids.items(), key=lambda item: item[1])}
 
-def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], special_tokens: list[str] | None, where: str, first: int) -> BPE:
+def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], special_tokens: list[str] | None,
+                     where: str, first: int) -> BPE:
     merges = []
     for n, pair in enumerate(pairs, first):
-        if len(pair) != 2 or not all(pair): raise ValueError(f"{where} {n} must be two tokens with one space between, and is {' '.join(pair)!r}")
+        if len(pair) != 2 or not all(pair):
+            raise ValueError(f"{where} {n} must be two tokens with one space between, and is {' '.join(pair)!r}")
         merges.append(tuple(_read_sign(token, f"{where} {n}") for token in pair))
     _check_merges(merges, where, first)
-    ordinary = {_shown(token) for token in number_tokens(merges, [])}
-    special_tokens = special_tokens or [token for token in vocabulary if token not in ordinary]
+    ordinary = {_shown(token): token for token in number_tokens(merges, [])}
+    if special_tokens is None: special_tokens = [token for token in vocabulary if token not in ordinary]
     missing = [token for token in [*ordinary, *special_tokens] if token not in vocabulary]
-    if missing: raise ValueError(f"{where} {first} and after: {len(missing)} tokens are not in the vocabulary, {missing[0]!r} for one. Do the two belong together?")
-    if len(set(vocabulary.values())) < len(vocabulary): raise ValueError(f"the vocabulary for {where} {first} and after gives an id twice")
-    ids = {token.encode() if token in special_tokens else _read_sign(token, "vocabulary"): number for token, number in vocabulary.items()}
+    if missing: raise ValueError(f"{where} {first} and after: {len(missing)} tokens are not in the vocabulary, {missing[0]!r} "
+                                 "for one. Do the two belong together?")
+    wrong = [number for number, times in Counter(vocabulary.values()).items() if times > 1 or not isinstance(number, int)]
+    if wrong: raise ValueError(f"the vocabulary for {where} {first} and after: each token needs an id of its own, a whole number, "
+                               f"unlike {wrong[0]!r}")
+    ids = {token.encode() if token in special_tokens else _read_sign(token, "vocabulary"): number
+           for token, number in vocabulary.items()}
     return BPE(merges, special_tokens, ids)
 
 def _read_json(path: str | Path) -> dict:
     try: content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error: raise ValueError(f"{path} is not JSON: {error}") from None       # which names the line
-    if not isinstance(content, dict): raise ValueError(f"{path} holds a {type(content).__name__}, where an object is needed")
-    return content
+    if isinstance(content, dict): return content
+    raise ValueError(f"{path} holds a {type(content).__name__}, where an object is needed")
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #047c9930
 def save_gpt2_files(bpe: BPE,             # to be stored
@@ -266,8 +293,9 @@ def save_gpt2_files(bpe: BPE,             # to be stored
                     ) -> None:
     "Write the two files of GPT-2."
     lines = ["#version: 0.2", *(f"{_shown(left)} {_shown(right)}" for left, right in bpe.merges)]
-    with atomic_path(Path(folder)/"vocab.json") as path: path.write_text(json.dumps(_vocabulary(bpe), ensure_ascii=False), encoding="utf-8")
-    with atomic_path(Path(folder)/"merges.txt") as path: path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    contents = {"vocab.json": json.dumps(_vocabulary(bpe), ensure_ascii=False), "merges.txt": "\n".join(lines) + "\n"}
+    for name, content in contents.items():
+        with atomic_path(Path(folder)/name) as path: path.write_text(content, encoding="utf-8")
 
 def load_gpt2_files(vocab: str | Path,    # `vocab.json`, or `encoder.json` as GPT-2 first called it
                     merges: str | Path,   # `merges.txt`, or `vocab.bpe`
@@ -287,23 +315,27 @@ def save_tokenizer_json(bpe: BPE,           # to be stored
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     added = [{"id": bpe.ids[token.encode()], "content": token, **plain} for token in bpe.special_tokens]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    merges = [[_shown(left), _shown(right)] for left, right in bpe.merges]
     content = {"version": "1.0", "added_tokens": sorted(added, key=lambda token: token["id"]), "normalizer": None,
                "pre_tokenizer": byte_level, "post_processor": None, "decoder": byte_level,
-               "model": {"type": "BPE", "vocab": _vocabulary(bpe), "merges": [[_shown(left), _shown(right)] for left, right in bpe.merges]}}
-    with atomic_path(path) as scratch: scratch.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+               "model": {"type": "BPE", "vocab": _vocabulary(bpe), "merges": merges}}
+    with atomic_path(path) as scratch: scratch.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's way to cut words
-                        ) -> BPE:           # its added tokens are special; what a template adds to each text is not read
+                        ) -> BPE:           # its added tokens are special; a template is not read
     "Read a `tokenizer.json`. Raises `ValueError` for a malformed one, and for one of another kind."
     content = _read_json(path)
     try:
         model, cutter = content["model"], content["pre_tokenizer"] or {}
-        found = (model["type"], cutter.get("type"), cutter.get("add_prefix_space"), cutter.get("use_regex", True), content["normalizer"])
+        options = cutter.get("type"), cutter.get("add_prefix_space"), cutter.get("use_regex", True)
+        found = model["type"], *options, content["normalizer"]
         if found != ("BPE", "ByteLevel", False, True, None):
-            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {found}). Open it with tokenizers.Tokenizer.from_file")
+            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {found}). "
+                             "Open it with tokenizers.Tokenizer.from_file")
         added, vocabulary = {token["content"]: token["id"] for token in content["added_tokens"]}, model["vocab"]
-        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]     # older files hold strings
-    except (KeyError, TypeError, AttributeError) as error: raise ValueError(f"{path} is not a tokenizer.json: {type(error).__name__} {error}") from None
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]     # old files: strings
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a tokenizer.json: {type(error).__name__} {error}") from None
     return _from_vocabulary(vocabulary | added, pairs, list(added), f"{path}, merge", 0)
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #325c4edb
@@ -311,19 +343,21 @@ def token_boxes(tokenizer: BPE,   # cuts the text
                 text: str,        # to be cut
                 ) -> str:         # HTML: a box for each token, with its id
     "Show how a text is cut."
+    style = "display:inline-block;margin:2px 1px;padding:1px 4px;border:1px solid #44556b;border-radius:4px;"
+    style += "text-align:center;font-family:monospace;color:#1c2733;background:"
     boxes = []
     for n, number in enumerate(tokenizer.encode(text)):
-        piece, token = tokenizer.decode([number]), tokenizer._token[number]
-        shown = " ".join(f"{byte:02x}" for byte in token) if "\ufffd" in piece else escape(piece).replace(" ", "␣").replace("\n", "⏎")
-        boxes.append(f'<span style="display:inline-block;margin:2px 1px;padding:1px 4px;border:1px solid #44556b;border-radius:4px;text-align:center;'
-                     f'color:#1c2733;background:{("#cfe0f5", "#fbe3c8")[n % 2]};font-family:monospace">{shown}<br><small>{number}</small></span>')
+        piece = escape(tokenizer.decode([number])).replace(" ", "␣").replace("\n", "⏎")
+        if "\ufffd" in piece: piece = " ".join(f"{byte:02x}" for byte in tokenizer._token[number])
+        colour = ("#cfe0f5", "#fbe3c8")[n % 2]
+        boxes.append(f'<span style="{style}{colour}">{piece}<br><small>{number}</small></span>')
     return f"<div>{''.join(boxes)}<p>{len(boxes)} tokens for {len(text.encode())} bytes</p></div>"
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #56f0254c
 def train_tokenizer(texts: Iterable[str],       # clean training text
-                    vocab_size: int = 2048,     # tokens in all: 2 special, 256 bytes, the rest learned (fewer if the text is small)
+                    vocab_size: int = 2048,     # 2 special, 256 bytes, the rest learned (fewer if the text is small)
                     ) -> PreTrainedTokenizerFast: # puts `END` before each text; pads with `PAD`
-    "Train a byte-level BPE tokenizer in the form that `transformers` uses. Raises `ValueError` for a vocabulary smaller than the bytes."
+    "Train a byte-level BPE tokenizer in the form that `transformers` uses. Raises `ValueError` for too small a vocabulary."
     _check_texts(texts)
     if vocab_size < 258: raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and 2 special tokens need at least 258")
     tokenizer = Tokenizer(models.BPE())

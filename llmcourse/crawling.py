@@ -145,7 +145,7 @@ def seconds_asked(header: str,               # the value of Retry-After: seconds
     return max(0.0, (asked - (now or datetime.now(timezone.utc))).total_seconds())
 
 def pause_before(attempt: int,      # 0 for the first try that failed
-                 manners: Manners,
+                 manners: Manners, # has the back-off
                  chance: float,     # from 0 to 1, uniform
                  ) -> float:        # seconds
     "How long to wait before trying again, if the site says nothing about it."
@@ -164,8 +164,8 @@ class Fetcher:
     "Asks for one page at a time, slowly, a few times if need be."
     def __init__(self,
                  contact: str,     # an e-mail or web address where a person can be reached
-                 manners: Manners,
-                 limits: Limits):
+                 manners: Manners, # when to ask and how often
+                 limits: Limits):  # on one answer
         if not re.fullmatch(r"https?://[!-~]+|[^\s@]+@[^\s@]+\.[!-~]+", contact) or not contact.isascii():
             raise ValueError(f"contact is {contact!r}; give an e-mail or web address where you can be reached")
         self.manners, self.limits, self.delay = manners, limits, manners.delay
@@ -244,7 +244,7 @@ def site_of(url: str,  # in normal form
     "What two pages of one site have in common."
     return "://".join(urlsplit(url)[:2])
 
-def read_robots(fetcher: Fetcher,
+def read_robots(fetcher: Fetcher,  # asks for the file
                 start: str,        # any address of the site
                 ) -> Protego:      # knows which addresses are allowed
     "The rules of a site, by RFC 9309. Raises `ConnectionError` if they cannot be known: then all is forbidden."
@@ -297,8 +297,10 @@ class Frontier:
                  ):
         self.folder = folder
         self.db = sqlite3.connect(folder/"crawl.sqlite")
-        with self.db:
-            for command in (_TABLE, _INDEX): self.db.execute(command)
+        try:
+            with self.db: [self.db.execute(command) for command in (_TABLE, _INDEX)]
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{folder/'crawl.sqlite'} cannot be used ({error}); crawl into another folder") from error
         self.asked = self._all("SELECT count(*) FROM addresses WHERE asked")[0][0]
         taken = self._all("SELECT url FROM addresses WHERE outcome IS NULL OR asked")
         self.patterns = Counter(pattern_of(url) for url, in taken)
@@ -363,8 +365,8 @@ class Frontier:
 def crawl(start: str,            # the address to begin with; the crawl stays on its scheme, host and port
           folder: str | Path,    # for pages and state; an unfinished crawl from the same start goes on
           contact: str,          # an e-mail or web address where the site's owner can reach you
-          manners: Manners = Manners(),
-          limits: Limits = Limits(),
+          manners: Manners = Manners(),  # how to treat the site
+          limits: Limits = Limits(),     # where to stop
           ) -> CrawlReport:
     """Fetch the pages of one site, politely, and store them. Stopped at any moment, even by `kill -9`, it goes on when
     called again.

@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, concatenate_datasets
 from huggingface_hub import DatasetCardData
 from scipy.stats import norm
 
-from .data import atomic_path, label_of
+from .data import label_of
 
 # %% auto #0
 __all__ = ['NAMES', 'WORD_LISTS', 'TEMPLATES', 'DataFacts', 'describe_labelled', 'label_entropy', 'flip_chance', 'Measured',
@@ -29,16 +29,18 @@ def _names(split: Dataset) -> list[str]:
     "The names of the labels. Raises `ValueError` if `split` is not a labelled data set."
     for column in ("text", "label"):
         if column not in split.column_names:
-            raise ValueError(f"no column {column!r} among {', '.join(split.column_names) or 'none'}; rename the one that holds it "
-                             f"with split.rename_column(..., {column!r})")
+            raise ValueError(f"no column {column!r} among {', '.join(split.column_names) or 'none'}; rename the one that "
+                             f"holds it with split.rename_column(..., {column!r})")
     if not len(split): raise ValueError("no sentences; there is nothing to describe in an empty split")
     if not isinstance(split.features["label"], ClassLabel):
         raise ValueError(f"the column 'label' is {split.features['label']}, so nobody knows what its numbers mean; "
                          "make it a ClassLabel with split.cast_column('label', ClassLabel(names=[...]))")
     ids = set(split["label"])
-    if None in ids or -1 in ids: raise ValueError("some sentences carry no label (None or -1); leave them out with split.filter")
-    if len(ids) < 2: raise ValueError(f"every sentence has the label {split.features['label'].int2str(ids.pop())!r}; "
-                                      "with one label there is nothing to tell apart")
+    if None in ids or -1 in ids:
+        raise ValueError("some sentences carry no label (None or -1); leave them out with split.filter")
+    if len(ids) < 2:
+        raise ValueError(f"every sentence has the label {split.features['label'].int2str(ids.pop())!r}; "
+                         "with one label there is nothing to tell apart")
     missing = next((i for i, text in enumerate(split["text"]) if text is None), None)
     if missing is not None: raise ValueError(f"row {missing} has no text (None); leave such rows out with split.filter")
     return split.features["label"].names
@@ -67,14 +69,17 @@ class _Ratings(NamedTuple):
 
 def _ratings(split: Dataset, rating_label: Callable[[float], int]) -> _Ratings:
     "The ratings of a split. Raises `ValueError` if a sentence has none or its label is not that of its mean rating."
-    if "ratings" not in split.column_names: raise ValueError("no column 'ratings'; how far raters agree can only be seen in what each of them said")
+    if "ratings" not in split.column_names:
+        raise ValueError("no column 'ratings'; how far raters agree can only be seen in what each of them said")
     given, labels = list(split["ratings"]), np.array(split["label"])
     raters = np.array([len(r or ()) for r in given])
-    if not raters.all(): raise ValueError(f"row {raters.argmin()} has no rating; leave such rows out with split.filter")
+    if not raters.all():
+        raise ValueError(f"row {raters.argmin()} has no rating; leave such rows out with split.filter")
     found = _Ratings(np.concatenate(given).astype(float), np.repeat(np.arange(len(given)), raters), raters)
     wrong = np.flatnonzero(_labels_of(found.means, rating_label) != labels)
-    if len(wrong): raise ValueError(f"row {wrong[0]} has the mean rating {found.means[wrong[0]]:.2f} and the label {labels[wrong[0]]}, which do not "
-                                    "belong together; give as `rating_label` the function that made labels of mean ratings")
+    if len(wrong):
+        raise ValueError(f"row {wrong[0]} has the mean rating {found.means[wrong[0]]:.2f} and the label {labels[wrong[0]]}, "
+                         "which do not belong together; give as `rating_label` the function that made labels of mean ratings")
     return found
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #f10d966d
@@ -103,8 +108,8 @@ class DataFacts:
         "The same in macro-F1: the commonest label has precision p and recall 1, so F1 = 2p / (p + 1); the others have 0."
         return 2 * self.majority_accuracy / (self.majority_accuracy + 1) / len(self.labels)
 
-def describe_labelled(split: Dataset,                                      # with the columns text and label; ratings, source, group, if there are any
-                      rating_label: Callable[[float], int] = label_of,     # mean rating → label id
+def describe_labelled(split: Dataset,                                   # with text and label; ratings, source, group, if any
+                      rating_label: Callable[[float], int] = label_of,  # mean rating → label id
                       ) -> DataFacts:
     "Count what a plan and a card depend on. Raises `ValueError` that says what is missing or wrong."
     names, texts, labels = _names(split), list(split["text"]), np.array(split["label"])
@@ -115,9 +120,13 @@ def describe_labelled(split: Dataset,                                      # wit
         ratings = _ratings(split, rating_label)
         agreement = float(np.mean(_labels_of(ratings.values, rating_label) == labels[ratings.row]))
     low, high = np.quantile(words, [0.05, 0.95], method="nearest")
-    return DataFacts(len(texts), float(words.mean()), float(counts.min() / len(texts)), names[int(counts.argmin())], len(texts) - len(set(texts)), agreement,
-                     dict(zip(names, counts.tolist())), dict(Counter(split["source"])) if "source" in split.column_names else {},
-                     len(set(_members(split))) if "group" in split.column_names else None, (int(low), int(high)), float(np.mean([len(t) for t in texts])))
+    return DataFacts(
+        sentences=len(texts), words=float(words.mean()), rarest_share=float(counts.min() / len(texts)),
+        rarest=names[int(counts.argmin())], repeated=len(texts) - len(set(texts)), agreement=agreement,
+        labels=dict(zip(names, counts.tolist())),
+        sources=dict(Counter(split["source"])) if "source" in split.column_names else {},
+        groups=len(set(_members(split).tolist())) if "group" in split.column_names else None,
+        middle_words=(int(low), int(high)), characters=float(np.mean([len(text) for text in texts])))
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #eaf6310c
 def _votes(ratings: _Ratings, rating_label: Callable[[float], int], n_labels: int) -> np.ndarray:
@@ -168,10 +177,11 @@ def _resamples(members: np.ndarray, samples: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).poisson(1.0, size=(samples, members.max() + 1)).astype(np.float32)
 
 def _human_confusions(ratings: _Ratings, rating_label, n_labels: int) -> np.ndarray:
-    "Of each sentence: the label by all others against the label by one, every rater in turn. (sentences, labels, labels)"
+    "For each sentence: label of all others against label of one, every rater in turn. (sentences, labels, labels)"
     n = ratings.raters[ratings.row]
     rest = (np.bincount(ratings.row, ratings.values)[ratings.row] - ratings.values) / np.maximum(n - 1, 1)
-    cell = (ratings.row * n_labels + _labels_of(rest, rating_label)) * n_labels + _labels_of(ratings.values, rating_label)
+    is_label, said = _labels_of(rest, rating_label), _labels_of(ratings.values, rating_label)
+    cell = (ratings.row * n_labels + is_label) * n_labels + said
     return np.bincount(cell, (n > 1) / n, len(ratings.raters) * n_labels**2).reshape(-1, n_labels, n_labels)
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #62e4e3a7
@@ -180,14 +190,16 @@ def human_ceiling(split: Dataset,                                   # with the c
                   samples: int = 400,                               # bootstrap resamples
                   seed: int = 0,                                    # fixes the resamples
                   ) -> Measured:                                    # macro-F1 with its 95 % interval
-    "One rater against the label of the mean of the others, every rater in turn; resampled by group, where there are groups."
+    "One rater against the label of the mean of the others, every rater in turn; resampled by group, if there are any."
     n_labels, ratings, members = len(_names(split)), _ratings(split, rating_label), _members(split)
-    if ratings.raters.max() < 2: raise ValueError("no sentence has two ratings; to hold one rater against the others takes at least two")
+    if ratings.raters.max() < 2:
+        raise ValueError("no sentence has two ratings; to hold one rater against the others takes at least two")
     confusions = _human_confusions(ratings, rating_label, n_labels).reshape(len(split), -1)
     by_group = np.zeros((members.max() + 1, n_labels**2))
     np.add.at(by_group, members, confusions)
     resampled = macro_f1((_resamples(members, samples, seed) @ by_group).reshape(samples, n_labels, n_labels))
-    return Measured(float(macro_f1(by_group.sum(0).reshape(n_labels, n_labels))), *map(float, np.quantile(resampled, [0.025, 0.975])))
+    measured = macro_f1(by_group.sum(0).reshape(n_labels, n_labels))
+    return Measured(float(measured), *map(float, np.quantile(resampled, [0.025, 0.975])))
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #8eac31cc
 _DISTANCES = {
@@ -209,7 +221,8 @@ def _value_counts(ratings: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.nd
     "The distinct ratings, and how often each was given to each sentence."
     rated = [np.asarray(r, dtype=float) for r in ratings]
     values, position = np.unique(np.concatenate(rated), return_inverse=True)
-    if len(values) > 1000: raise ValueError(f"{len(values):,} distinct ratings; a table of all their pairs would not fit, so round them first")
+    if len(values) > 1000:
+        raise ValueError(f"{len(values):,} distinct ratings; a table of all their pairs would not fit, so round them first")
     counts = np.zeros((len(rated), len(values)))
     np.add.at(counts, (np.repeat(np.arange(len(rated)), [len(r) for r in rated]), position), 1)
     return values, counts
@@ -222,7 +235,8 @@ def krippendorff_alpha(ratings: Sequence[Sequence[float]],  # of each sentence, 
     pairable = [r for r in ratings if len(r) > 1]
     if not pairable: raise ValueError("no sentence has two ratings; agreement takes at least two")
     values, counts = _value_counts(pairable)
-    if len(values) == 1: raise ValueError(f"every rating is {values[0]:g}; without any difference there is nothing to agree on")
+    if len(values) == 1:
+        raise ValueError(f"every rating is {values[0]:g}; without any difference there is nothing to agree on")
     return _alpha(values, counts, np.ones(len(counts)), level)
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #e7ad0de9
@@ -232,7 +246,8 @@ def split_half(ratings: Sequence[Sequence[float]],  # of each sentence
                ) -> float:                          # 1: the other half would have said the same
     "Split-half reliability of the mean rating, stepped up to all raters (Spearman 1910, Brown 1910)."
     rng, given = np.random.default_rng(seed), [np.asarray(r, dtype=float) for r in ratings if len(r) > 1]
-    if len(given) < 2: raise ValueError(f"{len(given)} sentences with two ratings or more; a correlation takes at least two")
+    if len(given) < 2:
+        raise ValueError(f"{len(given)} sentences with two ratings or more; a correlation takes at least two")
     values, n = np.concatenate(given), np.array([len(r) for r in given])
     row, place = np.repeat(np.arange(len(n)), n), np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
     found = []
@@ -254,23 +269,25 @@ class RaterNoise(NamedTuple):
     human_f1: Measured   # one rater against the others
     alpha: Measured      # Krippendorff's, for interval ratings
     split_half: float    # reliability of the mean rating
-    flips: float         # share of labels that other raters would have changed
+    flips: float         # share of labels that change when the raters are drawn again
 
 def rater_noise(split: Dataset,                                   # with the columns text, label and ratings
                 rating_label: Callable[[float], int] = label_of,  # mean rating → label id
                 samples: int = 200,                               # bootstrap resamples of groups
                 seed: int = 0,                                    # fixes every draw
                 ) -> RaterNoise:
-    "Measure label noise and the human ceiling. Raises `ValueError` where there are no ratings, or they do not fit the labels."
-    names, found, members, given = _names(split), _ratings(split, rating_label), _members(split), list(split["ratings"])
+    "Measure label noise and the human ceiling. Raises `ValueError` where there are no ratings, or they do not fit."
+    names, found, given = _names(split), _ratings(split, rating_label), list(split["ratings"])
     votes, labels = _votes(found, rating_label, len(names)), np.array(split["label"])
-    entropy, alpha = label_entropy(votes), krippendorff_alpha(given)
-    pairable = found.raters > 1
+    entropy, alpha, members = label_entropy(votes), krippendorff_alpha(given), _members(split)
     values, counts = _value_counts([r for r in given if len(r) > 1])
-    alphas = [_alpha(values, counts, weight[members[pairable]], "interval") for weight in _resamples(members, samples, seed)]
-    return RaterNoise(float(np.median(found.raters)), float(votes[np.arange(len(labels)), labels].sum() / votes.sum()), float(entropy.mean()), float(np.mean(entropy == 0)),
-                      human_ceiling(split, rating_label, samples, seed), Measured(alpha, *map(float, np.quantile(alphas, [0.025, 0.975]))),
-                      split_half(given, seed=seed), float(flip_chance(given, rating_label, seed=seed).mean()))
+    weights = _resamples(members, samples, seed)[:, members[found.raters > 1]]
+    low, high = np.quantile([_alpha(values, counts, weight, "interval") for weight in weights], [0.025, 0.975])
+    return RaterNoise(
+        raters=float(np.median(found.raters)), single=float(votes[np.arange(len(labels)), labels].sum() / votes.sum()),
+        entropy=float(entropy.mean()), unanimous=float(np.mean(entropy == 0)),
+        human_f1=human_ceiling(split, rating_label, samples, seed), alpha=Measured(alpha, float(low), float(high)),
+        split_half=split_half(given, seed=seed), flips=float(flip_chance(given, rating_label, seed=seed).mean()))
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #ea8c8828
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -303,8 +320,8 @@ def giveaway_words(split: Dataset,                  # with the columns text and 
     for label, y_in in zip(names, counts.T):
         y_out = counts.sum(1) - y_in
         z = (log_odds(y_in) - log_odds(y_out)) / np.sqrt(1 / (y_in + alpha) + 1 / (y_out + alpha))
-        found[label] = [Giveaway(words[i], float(z[i]), int(y_in[i]), int(y_out[i]), len(where[words[i]]), bool(abs(z[i]) > bound))
-                        for i in np.argsort(-z, kind="stable")]
+        found[label] = [Giveaway(words[i], float(z[i]), int(y_in[i]), int(y_out[i]), len(where[words[i]]),
+                                 bool(abs(z[i]) > bound)) for i in np.argsort(-z, kind="stable")]
     return found
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #27a94495
@@ -326,8 +343,8 @@ def _look_up(key: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
     counts = np.bincount(cell, minlength=n_folds * n_keys * n_labels).reshape(n_folds, n_keys, n_labels)
     others = counts.sum(0) - counts                              # (folds, keys, labels)
     overall = others.sum(1, keepdims=True) / others.sum((1, 2), keepdims=True)
-    lift = (others / np.maximum(overall, 1e-9) + 1) / (others.sum(-1, keepdims=True) + 1)  # a key never seen: 1 for every label,
-    said = (lift + 1e-9 * overall).argmax(-1)[fold, key]                                   # so that the commonest is said
+    lift = (others / np.maximum(overall, 1e-9) + 1) / (others.sum(-1, keepdims=True) + 1)  # 1 for a key never seen:
+    said = (lift + 1e-9 * overall).argmax(-1)[fold, key]                                   # then the commonest label
     return float(macro_f1(np.bincount(labels * n_labels + said, minlength=n_labels**2).reshape(n_labels, n_labels)))
 
 def shortcut_f1(keys: Sequence,                  # one for each sentence: its length, its review, ...
@@ -339,7 +356,8 @@ def shortcut_f1(keys: Sequence,                  # one for each sentence: its le
     "Predict each label from one key alone, five-fold, and compare with chance. Raises `ValueError` if lengths differ."
     key, labels = np.unique(np.array([str(k) for k in keys]), return_inverse=True)[1], np.asarray(labels)
     member = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if not len(key) == len(labels) == len(member): raise ValueError(f"{len(key)} keys, {len(labels)} labels and {len(member)} groups; each sentence needs one of each")
+    if not len(key) == len(labels) == len(member):
+        raise ValueError(f"{len(key)} keys, {len(labels)} labels and {len(member)} groups; each sentence needs one of each")
     if member.max() < 4: raise ValueError(f"{member.max() + 1} groups; five folds take at least five")
     rng = np.random.default_rng(seed)
     fold = rng.permutation(member.max() + 1)[member] % 5
@@ -364,8 +382,9 @@ WORD_LISTS = {
     "women": "she her hers herself woman women female girl girls mother mom daughter sister wife lady".split(),
     "men": "he him his himself man men male boy boys father dad son brother husband gentleman guy guys".split(),
     **NAMES,
-    "faiths and origins": "muslim muslims islamic jew jews jewish christian christians catholic catholics hispanic latino latinos mexican "
-                          "mexicans asian asians arab arabs african-american african-americans immigrant immigrants".split(),
+    "faiths and origins": "muslim muslims islamic jew jews jewish christian christians catholic catholics hispanic latino "
+                          "latinos mexican mexicans asian asians arab arabs african-american african-americans immigrant "
+                          "immigrants".split(),
     "disability": "blind deaf disabled disability wheelchair autistic".split(),
     "African-American English spellings": "sholl iont wea talmbout sumn dat dis dey finna gon tha nuffin ain't".split()}
 
@@ -400,17 +419,20 @@ def bias_probes(split: Dataset,                                  # with the colu
     "Count who is mentioned and compare the outcome with and without, by intervals that hold for all lists together."
     names, texts, labels, members = _names(split), list(split["text"]), np.array(split["label"]), _members(split)
     if outcome is None and "ratings" not in split.column_names:
-        raise ValueError("no column 'ratings'; give as `outcome` a number for each sentence, for example 1 where the label is negative and 0 elsewhere")
+        raise ValueError("no column 'ratings'; give as `outcome` a number for each sentence, for example 1 where the label is "
+                         "negative and 0 elsewhere")
     outcome = np.array([np.mean(r) for r in split["ratings"]]) if outcome is None else np.asarray(outcome, dtype=float)
-    if len(outcome) != len(split): raise ValueError(f"{len(outcome)} outcomes for {len(split)} sentences; each needs one")
+    if len(outcome) != len(split):
+        raise ValueError(f"{len(outcome)} outcomes for {len(split)} sentences; each needs one")
     weights, width = _resamples(members, samples, seed), norm.isf(0.025 / len(word_lists))
     probes = []
     for name, words in word_lists.items():
         found = mentions(texts, words)
         counts = tuple(np.bincount(labels[found], minlength=len(names)).tolist())
-        means, difference = [float(outcome[side].mean()) if side.any() else float("nan") for side in (found, ~found)], Measured(*[float("nan")] * 3)
-        if min(found.sum(), (~found).sum()) >= 30:
-            drawn = [weights @ np.bincount(members, outcome * side) / (weights @ np.bincount(members, side)) for side in (found, ~found)]
+        sides, difference = (found, ~found), Measured(*[float("nan")] * 3)
+        means = [float(outcome[side].mean()) if side.any() else float("nan") for side in sides]
+        if min(side.sum() for side in sides) >= 30:
+            drawn = [weights @ np.bincount(members, outcome * side) / (weights @ np.bincount(members, side)) for side in sides]
             gap, error = means[0] - means[1], width * float(np.std(drawn[0] - drawn[1]))
             difference = Measured(gap, gap - error, gap + error)
         probes.append(Probe(name, int(found.sum()), counts, *means, difference))
@@ -420,8 +442,8 @@ def bias_probes(split: Dataset,                                  # with the colu
 TEMPLATES = tuple(f"{start} {rest}" for start, rests in {   # after Kiritchenko & Mohammad 2018
     "{person} feels": ("angry.", "anxious.", "happy.", "sad.", "relieved.", "disappointed."),
     "The conversation with {person} was": ("irritating.", "funny.", "hilarious.", "depressing.", "amazing.", "horrible."),
-    "{person}": ("told us all about the recent wonderful events.", "told us all about the recent dreadful events.", "goes to the school in our neighborhood.",
-                 "has two children.", "says that this phone is great.", "says that this phone broke after a week."),
+    "{person}": ("told us all about the recent wonderful events.", "told us all about the recent dreadful events.",
+                 "goes to the school in our neighborhood.", "has two children.", "says that this phone is great.", "says that this phone broke after a week."),
 }.items() for rest in rests)
 
 def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one number each
@@ -432,10 +454,12 @@ def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one 
                 seed: int = 0,                                  # fixes the resamples
                 ) -> Measured:                                  # mean score of `changed` minus that of `texts`
     "How far a score moves when one thing changes in each text, with a 95 % paired bootstrap interval."
-    if len(texts) != len(changed) or not len(texts): raise ValueError(f"{len(texts)} texts and {len(changed)} changed ones; each needs its partner")
+    if len(texts) != len(changed) or not len(texts):
+        raise ValueError(f"{len(texts)} texts and {len(changed)} changed ones; each needs its partner")
     moved = np.asarray(score(list(changed)), dtype=float) - np.asarray(score(list(texts)), dtype=float)
     member = np.unique(np.arange(len(texts)) if clusters is None else np.asarray(clusters), return_inverse=True)[1]
-    drawn = np.random.default_rng(seed).multinomial(member.max() + 1, np.full(member.max() + 1, 1 / (member.max() + 1)), size=samples)
+    n = member.max() + 1
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=samples)
     means = drawn @ np.bincount(member, moved) / (drawn @ np.bincount(member))
     return Measured(float(moved.mean()), *map(float, np.quantile(means, [0.025, 0.975])))
 
@@ -468,72 +492,90 @@ class About:
 def size_category(rows: int,  # of all splits
                   ) -> str:
     "The hub's name for a size, such as `1K<n<10K`."
-    steps = [(10**3, "1K"), (10**4, "10K"), (10**5, "100K"), (10**6, "1M"), (10**7, "10M"), (10**8, "100M"), (10**9, "1B"), (10**10, "10B"), (10**11, "100B"), (10**12, "1T")]
-    above = [name for bound, name in steps if rows >= bound]
-    below = [name for bound, name in steps if rows < bound]
-    if not above: return "n<1K"
-    return f"{above[-1]}<n<{below[0]}" if below else "n>1T"
+    steps = ["1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T"]
+    passed = sum(rows >= 10 ** (3 + i) for i in range(len(steps)))
+    if passed == 0: return "n<1K"
+    return "n>1T" if passed == len(steps) else f"{steps[passed - 1]}<n<{steps[passed]}"
 
 # %% ../nbs/1_from_scratch/05_data_card.ipynb #0b053d66
-_PERSONAL = {"e-mail addresses": r"[\w.+-]+@[\w-]+\.\w+", "links": r"https?://|www\.|url_removed", "@ names": r"(?<!\w)@\w+",
-             "numbers like a telephone's": r"(?<![\d.])(?:\+?\d[ .()-]*){9,14}\d(?!\d)"}
+_PERSONAL = {"e-mail addresses": r"[\w.+-]+@[\w-]+\.\w+", "links": r"https?://|www\.|url_removed",
+             "@ names": r"(?<!\w)@\w+", "numbers like a telephone's": r"(?<![\d.])(?:\+?\d[ .()-]*){9,14}\d(?!\d)"}
 
 def _table(head: Sequence, rows: Sequence[Sequence]) -> list[str]:
     "A table in Markdown."
+    if not rows: return []
     line = lambda cells: "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
     return [line(head), line(["---"] * len(head)), *map(line, rows), ""]
 
 def _annotation(split: Dataset, rating_label) -> list[str]:
-    if "ratings" not in split.column_names: return ["The data hold no ratings of single raters, so label noise cannot be measured.", ""]
+    if "ratings" not in split.column_names:
+        return ["The data hold no ratings of single raters, so label noise cannot be measured.", ""]
     n = rater_noise(split, rating_label)
-    return [f"- {n.raters:g} raters a sentence (median); {n.single:.0%} of single ratings fall on the side of the label; {n.unanimous:.0%} of the sentences are without dissent.",
+    return [f"- {n.raters:g} raters a sentence (median); {n.single:.0%} of single ratings fall on the side of the label; "
+            f"{n.unanimous:.0%} of the sentences are without dissent.",
             f"- One rater against the mean of the others: macro-F1 {n.human_f1}, with 95 % interval.",
             f"- Krippendorff's alpha for interval ratings {n.alpha}; split-half reliability of the mean {n.split_half:.2f}.",
-            f"- Label noise: with other raters of the same kind, {n.flips:.1%} of the labels are expected to change.", ""]
+            f"- Label noise: {n.flips:.1%} of the labels change when the raters are drawn again, with replacement.", ""]
 
-def _limits(train: Dataset, name: str, facts: DataFacts, probes: Sequence[Probe], shifts: Mapping[str, Measured]) -> list[str]:
-    groups = _members(train)
-    rules = {"length alone": (length_keys(train["text"]), groups)}
-    if "group" in train.column_names and groups.max() + 1 < len(train): rules["the group's id alone, if split at random"] = (groups, None)
-    if len(facts.sources) > 1: rules["the source alone"] = (train["source"], groups)
-    lines = [f"- Always answering with the commonest label: accuracy {facts.majority_accuracy:.2f}, macro-F1 {facts.majority_f1:.2f}."]
-    lines += [f"- A rule that sees {rule}: macro-F1 {(found := shortcut_f1(keys, train['label'], together))}; {'a shortcut' if found.works else 'no better than chance'}."
-              for rule, (keys, together) in rules.items() if len(train) >= 5 and len(set(groups)) >= 5]
+def _shortcuts(train: Dataset) -> dict[str, Shortcut]:
+    "What length, source and group tell of the label, as far as the data have them."
+    members, labels = _members(train), train["label"]
+    if members.max() < 4: return {}   # five folds take five groups
+    found = {"length": shortcut_f1(length_keys(train["text"]), labels, members)}
+    if "source" in train.column_names and len(set(train["source"])) > 1: found["the source"] = shortcut_f1(train["source"], labels, members)
+    if members.max() + 1 < len(train): found["the group's id, if split at random"] = shortcut_f1(members, labels)
+    return found
+
+def _limits(train: Dataset, facts: DataFacts, shifts: Mapping[str, Measured]) -> list[str]:
+    lines = [f"- Always answering with the commonest label: accuracy {facts.majority_accuracy:.2f}, "
+             f"macro-F1 {facts.majority_f1:.2f}."]
+    lines += [f"- A rule that sees only {key}: macro-F1 {found}; {'a shortcut' if found.works else 'no better than chance'}."
+              for key, found in _shortcuts(train).items()]
     for label, words in giveaway_words(train).items():
         strong = [f"{w.word} ({w.z:.1f})" for w in words if w.significant and w.z > 0][:8]
         lines.append(f"- Words that mark {label}, with z: {', '.join(strong) or 'none beyond luck'}.")
-    lines += [f"- {what}: a score from -1 to 1 moves by {m.value:+.3f} (95 % interval {m.low:+.3f} to {m.high:+.3f})." for what, m in shifts.items()]
-    return [f"Measured on the split `{name}`.", "", *lines, ""] + (["Who is mentioned:", "", *_table(
-        ("list", "sentences", "outcome with minus without", "verdict"),
-        [(p.name, p.sentences, "" if np.isnan(p.difference.value) else f"{p.difference.value:+.2f} ({p.difference.low:+.2f} to {p.difference.high:+.2f})", p.verdict) for p in probes])]
-        if probes else [])
+    lines += [f"- {what}: the score moves by {m.value:+.3f} (95 % interval {m.low:+.3f} to {m.high:+.3f})." for what, m in shifts.items()]
+    return [*lines, ""]
+
+def _mentioned(train: Dataset, word_lists) -> list[str]:
+    found = {name: int(mentions(list(train["text"]), words).sum()) for name, words in word_lists.items()}
+    if "ratings" not in train.column_names: return _table(("mentions", "sentences"), found.items())
+    rows = [(p.name, p.sentences, p.verdict if np.isnan(d.value) else f"{d.value:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {p.verdict}")
+            for p in bias_probes(train, word_lists) for d in [p.difference]]
+    return _table(("mentions", "sentences", "mean rating against the others"), rows)
 
 def data_card(splits: Mapping[str, Dataset],                            # name → split, the training split first
               about: About,                                             # what no count can tell
               word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,     # whose mentions are counted
-              shifts: Mapping[str, Measured] = {},                      # measured by `score_shift`: what was changed, in which model → how far the score moved
+              shifts: Mapping[str, Measured] = {},                      # what was changed in which model → its `score_shift`
               rating_label: Callable[[float], int] = label_of,          # mean rating → label id
               ) -> str:                                                 # Markdown with YAML front matter, for README.md
-    "A data card in the form of the Hugging Face hub, every figure counted here. Raises `ValueError` for data that cannot be described."
-    if not isinstance(splits, Mapping) or not splits: raise ValueError("a card describes named splits; give a DatasetDict, or {'train': split}")
+    "A data card in the form of the Hugging Face hub, every figure counted here. Raises `ValueError` if nothing can be counted."
+    if not isinstance(splits, Mapping) or not splits:
+        raise ValueError("a card describes named splits; give a DatasetDict, or {'train': split}")
     name, train = next(iter(splits.items()))
     of_split = {split: describe_labelled(data, rating_label) for split, data in splits.items()}
     whole = concatenate_datasets(list(splits.values()))
     facts = describe_labelled(whole, rating_label)
-    texts = list(whole["text"])
-    personal = {what: sum(bool(re.search(pattern, text, re.I)) for text in texts) for what, pattern in _PERSONAL.items()}
-    probes = bias_probes(train, word_lists) if "ratings" in train.column_names else []
-    meta = DatasetCardData(pretty_name=about.pretty_name, language=[about.language], license=about.license, task_categories=[about.task],
-                           annotations_creators=[about.annotations_creators], size_categories=[size_category(facts.sentences)])
-    lines = ["---", meta.to_yaml(), "---", "", f"# Data card: {about.pretty_name}", "", "## Description", "", about.description, "",
-             f"{facts.sentences:,} sentences of {facts.words:.1f} words on average (nine in ten have {facts.middle_words[0]} to {facts.middle_words[1]}), "
-             f"{facts.characters:.0f} characters; {facts.repeated} repeat another word for word.", "",
-             "## Sources and licence", "", about.origin, "", f"Licence: {about.license}.", ""]
-    if facts.sources: lines += _table(("source", "sentences"), [(source, f"{n:,}") for source, n in facts.sources.items()])
-    lines += ["## Collection", "", about.collection, "", "## Annotation", "", about.annotation, "", *_annotation(whole, rating_label), "## Splits", "",
-              *_table(("split", "sentences", "groups", *facts.labels), [(f"`{split}`", f"{f.sentences:,}", f.groups or "", *(f"{n:,} ({n / f.sentences:.0%})" for n in f.labels.values()))
-                                                                        for split, f in of_split.items()]),
-              "## Known limits and biases", "", *_limits(train, name, of_split[name], probes, shifts), "## Personal data", "",
-              "Found by simple patterns, as collected: " + ", ".join(f"{what} in {n:,} sentences" for what, n in personal.items()) + ". Names of persons were not searched for.", "",
-              "## Recommended use", "", about.use, ""]
+    personal = {what: sum(bool(re.search(pattern, text, re.I)) for text in whole["text"]) for what, pattern in _PERSONAL.items()}
+    meta = DatasetCardData(pretty_name=about.pretty_name, language=[about.language], license=about.license,
+                           task_categories=[about.task], annotations_creators=[about.annotations_creators],
+                           size_categories=[size_category(facts.sentences)])
+    low, high = facts.middle_words
+    sections = {
+        "Description": [about.description, "", f"{facts.sentences:,} sentences of {facts.words:.1f} words on average (nine in ten have "
+                        f"{low} to {high}), {facts.characters:.0f} characters; {facts.repeated} repeat another word for word.", ""],
+        "Sources and licence": [about.origin, "", f"Licence: {about.license}.", "",
+                                *_table(("source", "sentences"), [(source, f"{n:,}") for source, n in facts.sources.items()])],
+        "Collection": [about.collection, ""],
+        "Annotation": [about.annotation, "", *_annotation(whole, rating_label)],
+        "Splits": _table(("split", "sentences", "groups", *facts.labels),
+                         [(split, f"{f.sentences:,}", f.groups or "", *(f"{n:,} ({n / f.sentences:.0%})" for n in f.labels.values()))
+                          for split, f in of_split.items()]),
+        "Known limits and biases": [f"Measured on the split {name}.", "", *_limits(train, of_split[name], shifts), *_mentioned(train, word_lists)],
+        "Personal data": ["Found by simple patterns, as collected: " + ", ".join(f"{what} in {n:,} sentences" for what, n in personal.items()) +
+                          ". Names of persons were not searched for.", ""],
+        "Recommended use": [about.use, ""]}
+    lines = ["---", meta.to_yaml(), "---", "", f"# Data card: {' '.join(about.pretty_name.split())}", ""]
+    for heading, content in sections.items(): lines += [f"## {heading}", "", *content]
     return "\n".join(lines)

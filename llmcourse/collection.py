@@ -124,7 +124,7 @@ def read_bytes(given: bytes | Path,           # a document, or where it lies
     return given
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #1d22d8b0
-MAX_PAGE = 5_000_000   # bytes of one web page or chapter: its tree takes some fifty times as much memory
+MAX_PAGE = 2_000_000   # bytes of one web page or chapter, as its tree takes far more memory
 _FURNITURE = "//" + "|//".join(("script", "style", "noscript", "template", "iframe", "head", "nav", "header", "footer", "aside", "form", "svg", "button"))
 _BLOCKS = "//" + "|//".join(("p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "th", "blockquote", "section", "article", "pre"))
 
@@ -340,7 +340,7 @@ def parquet_rows(file: BinaryIO,    # open in binary mode
                  ) -> Iterator[tuple[int, str | UnreadableError]]:  # number of the row, from 1; text
     "The texts of a Parquet file, some at a time. Raises `UnreadableError` if it is damaged or has no such column."
     try:
-        table = pq.ParquetFile(file)
+        table = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)      # or a whole row group would be read at once
         schema, number = table.schema_arrow, 0
         if text_column not in schema.names: raise _no_column(text_column, schema.names)
         kind = schema.field(text_column).type

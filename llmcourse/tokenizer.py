@@ -220,11 +220,11 @@ class BPE:
         "The ids of a text. Raises `ValueError` for half a surrogate pair, which no encoding can write."
         return list(chain.from_iterable(self._pieces(text, special)))
 
-    def _border(self, text: str) -> int:
-        for found in _BORDER.finditer(text):
+    def _border(self, text: str, start: int) -> int:
+        for found in _BORDER.finditer(text, start):
             border = found.start() + 1
-            across = ((token, start) for token in self.special_tokens for start in range(max(0, border - len(token) + 1), border))
-            if not any(token.startswith(text[start:start + len(token)]) for token, start in across): return border
+            across = ((token, i) for token in self.special_tokens for i in range(max(0, border - len(token) + 1), border))
+            if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
         return 0
 
     def encode_iterable(self,
@@ -236,8 +236,9 @@ class BPE:
         held = ""
         for text in texts:
             _check_text(text)
+            searched = max(0, len(held) - 1)        # what was held had no border
             held += text
-            border = self._border(held)
+            border = self._border(held, searched)
             yield from chain.from_iterable(self._pieces(held[:border], special))
             held = held[border:]
         yield from chain.from_iterable(self._pieces(held, special))
@@ -329,8 +330,10 @@ def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's w
         model, cutter = content["model"], content["pre_tokenizer"] or {}
         options = cutter.get("type"), cutter.get("add_prefix_space"), cutter.get("use_regex", True)
         found = model["type"], *options, content["normalizer"]
-        if found != ("BPE", "ByteLevel", False, True, None):
-            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {found}). "
+        unusual = [name for name in ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix") if model.get(name)]
+        unusual += [name for token in content["added_tokens"] for name in ("lstrip", "rstrip", "single_word") if token.get(name)]
+        if found != ("BPE", "ByteLevel", False, True, None) or unusual:
+            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {(*found, *unusual)}). "
                              "Open it with tokenizers.Tokenizer.from_file")
         added, vocabulary = {token["content"]: token["id"] for token in content["added_tokens"]}, model["vocab"]
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]     # old files: strings

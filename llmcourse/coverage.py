@@ -33,7 +33,8 @@ def _rows(lesson: str, **what: str) -> list[Row]: return [Row(id, text, lesson) 
 ROWS: dict[str, Row] = {row.id: row for row in [
     *_rows("1_from_scratch/01_objectives", S1="define objectives: problem, target, generalization"),
     *_rows("1_from_scratch/02_data", S2="collect data from several kinds of source"),
-    *_rows("1_from_scratch/06_preprocessing", S3="preprocess: clean, count, and know what not to repair"),
+    *_rows("1_from_scratch/05_data_card", K1="understand your data: characteristics, limits, biases"),
+    *_rows("1_from_scratch/11_pipeline", S3="preprocess: remove the irrelevant, missing data, categories, personal data"),
     *_rows("1_from_scratch/16_tuning", S4="select a model by task", S7="tune learning rate, layers, width"),
     *_rows("1_from_scratch/14_training", S5="train: minimize the error between prediction and target"),
     *_rows("1_from_scratch/15_evaluation", S6="evaluate: accuracy, precision, recall on separate data"),
@@ -51,7 +52,7 @@ ROWS: dict[str, Row] = {row.id: row for row in [
            C4="train while watching", C5="evaluate on data never seen", C6="deploy into an application"),
     *_rows("4_choosing/29_comparison", A1="road 1: from scratch", A2="road 2: fine-tuning", A3="road 3: customization with few parameters",
            V1="expertise", V2="flexibility", V3="resource intensity", V4="performance"),
-    *_rows("4_choosing/30_planner", K1="understand your data", K2="define objectives", K3="consider resources", K4="evaluate approaches"),
+    *_rows("4_choosing/30_planner", K2="define objectives", K3="consider resources", K4="evaluate approaches"),
     *_rows("5_beyond/31_applications", U1="text generation", U2="summarization", U3="classification", U4="document processing"),
 ]}
 

@@ -10,43 +10,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from .comparison import ROADS, average, stored_comparison
-from .data import LABELS, atomic_path, label_of, load_data
+from .data import atomic_path, load_data
+from .data_card import DataFacts, describe_labelled
 from .objectives import REVIEWS, Objective
 from .preprocessing import clean
 from .pretrained import CATALOGUE, choose_model
 from .techniques import choose_technique
 
 # %% auto #0
-__all__ = ['DataFacts', 'describe_labelled', 'Means', 'Plan', 'make_plan', 'plan_for', 'planner_widget']
-
-# %% ../nbs/4_choosing/30_planner.ipynb #1986b5ba
-@dataclass(frozen=True)
-class DataFacts:
-    "What a plan needs to know of some labelled sentences."
-    sentences: int          # labelled ones
-    words: float            # of a sentence, on average
-    rarest_share: float     # of the rarest label
-    rarest: str             # its name
-    repeated: int           # texts that occur more than once
-    agreement: float | None # share of single ratings on the side of the label; None where there is no rating
-
-def describe_labelled(split,                          # with the columns text and label; ratings, if there are any
-                      labels: Sequence[str] = LABELS, # in order of the label ids
-                      ) -> DataFacts:
-    "Count what a plan depends on. Raises `ValueError` for an empty split or a label that is not in the list."
-    texts, ids = list(split["text"]), list(split["label"])
-    if not texts: raise ValueError("no sentences; a plan needs some labelled ones to look at")
-    wrong = [i for i in ids if not 0 <= i < len(labels)]
-    if wrong: raise ValueError(f"label {wrong[0]} is out of range; there are {len(labels)} labels, 0 to {len(labels) - 1}")
-    counts = np.bincount(ids, minlength=len(labels))
-    agreement = None
-    if "ratings" in split.column_names:
-        agreement = float(np.mean([label_of(r) == i for ratings, i in zip(split["ratings"], ids) for r in ratings]))
-    return DataFacts(len(texts), float(np.mean([len(t.split()) for t in texts])), float(counts.min() / len(texts)), labels[int(counts.argmin())],
-                     len(texts) - len(set(texts)), agreement)
+__all__ = ['Means', 'Plan', 'make_plan', 'plan_for', 'planner_widget']
 
 # %% ../nbs/4_choosing/30_planner.ipynb #7dc41d2c
 @dataclass(frozen=True)

@@ -25,13 +25,14 @@ from .comparison import ROADS, average, compare, difference, verdicts
 from .coverage import ROWS
 from .customization import adapter_app, measure_arm
 from .data import LABELS, SOURCES, atomic_path, load_data
+from .data_card import describe_labelled
 from .evaluation import PAGE_STYLE, Report, predict_probabilities, score
 from .finetuning import FINE_TUNING, check_data, dry_run, finetune, halves_matched, prepare
 from .lora import add_lora, save_lora
 from .model import Classifier, load_checkpoint
 from .monitoring import DriftMonitor, Views
 from .objectives import REVIEWS
-from .planner import Means, describe_labelled, make_plan
+from .planner import Means, make_plan
 from .preprocessing import clean
 from .pretrained import CATALOGUE, choose_model, load_pretrained
 from .relevance import finetune_relevant

@@ -11,7 +11,7 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import parse_qsl, urlsplit
@@ -108,8 +108,8 @@ def find_ips(text: str,  # any text
 
 # %% ../nbs/1_from_scratch/10_anonymization.ipynb #817d7ffd
 _URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?)\]'\"]", re.I)
-_SECRET = re.compile(r"(?:^|[_-])(?:access|api|auth|code|jwt|key|pass|passwd|password|pwd|secret|session|sessionid|sid|sig|signature|token)"
-                     r"(?:$|[_-])|token|apikey|email|userid", re.I)
+_SECRET = re.compile(r"(?:^|[_-])(?:access|api|auth|code|jwt|key|pass|passwd|password|pwd|secret|session|sessionid|sid|sig|"
+                     r"signature|token)(?:$|[_-])|token|apikey|email|userid", re.I)
 
 def entropy(text: str,   # not empty
             ) -> float:  # bits a character
@@ -122,9 +122,10 @@ def url_secrets(url: str,        # a web address
     try: parts = urlsplit(url if "//" in url else f"//{url}")
     except ValueError: return ["cannot be parsed"]
     found = ["password"] if "@" in parts.netloc else []
-    found += [f"parameter {name}" for name, value in parse_qsl(f"{parts.query}&{parts.fragment}") if _SECRET.search(name) and value]
-    pieces = [piece for piece in re.split(r"[/.]", parts.path) if len(piece) >= 16 and re.search(r"\d", piece)]
-    return found + ["random path" for piece in pieces if entropy(piece) > 3 and not re.search(r"[a-z]{6}", piece, re.I)]
+    named = parse_qsl(f"{parts.query}&{parts.fragment}")
+    found += [f"parameter {name}" for name, value in named if _SECRET.search(name) and value]
+    pieces = re.findall(r"[A-Za-z0-9]{16,}", parts.path)
+    return found + ["random path" for piece in pieces if entropy(piece) > 3 and len(re.findall(r"\d+", piece)) > 1]
 
 def find_urls(text: str,  # any text
               ) -> Iterator[tuple[int, int]]:
@@ -177,7 +178,8 @@ NOT_NAMES = frozenset("sir madam all team customer customers friend friends ever
 def find_names(text: str,  # any text
                ) -> Iterator[tuple[int, int]]:
     "Where names begin and end that follow a title, a greeting, an introduction or the closing words of a letter."
-    spans = {match.span("name") for cue in _CUES for match in cue.finditer(text) if match["name"].split()[0].casefold() not in NOT_NAMES}
+    matches = (match for cue in _CUES for match in cue.finditer(text))
+    spans = {match.span("name") for match in matches if match["name"].split()[0].casefold() not in NOT_NAMES}
     end = 0
     for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
         if start >= end:

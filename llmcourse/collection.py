@@ -125,8 +125,8 @@ def read_bytes(given: bytes | Path,           # a document, or where it lies
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #1d22d8b0
 MAX_PAGE = 2_000_000   # bytes of one web page or chapter, as its tree takes far more memory
-_FURNITURE = "//" + "|//".join(("script", "style", "noscript", "template", "iframe", "head", "nav", "header", "footer", "aside", "form", "svg", "button"))
-_BLOCKS = "//" + "|//".join(("p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "th", "blockquote", "section", "article", "pre"))
+_FURNITURE = frozenset(("script", "style", "noscript", "template", "iframe", "head", "nav", "header", "footer", "aside", "form", "svg", "button"))
+_BLOCKS = frozenset(("p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "th", "blockquote", "section", "article", "pre"))
 
 def _is_utf8(content: bytes) -> bool:
     try: content.decode("utf-8")
@@ -142,10 +142,13 @@ def html_text(content: bytes,  # a web page
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding="utf-8" if _is_utf8(content) else None)
     try: root = html.document_fromstring(content, parser=parser)
     except (etree.LxmlError, ValueError) as error: raise UnreadableError(f"damaged HTML ({error})") from error
-    for element in root.xpath(_FURNITURE):
-        if element.getparent() is not None: element.drop_tree()
-    for element in root.xpath(_BLOCKS): element.tail = "\n\n" + (element.tail or "")
-    return root.text_content()
+    pieces, walk = [], etree.iterwalk(root, events=("start", "end"))
+    for event, element in walk:
+        if element.tag in _BLOCKS: pieces.append("\n\n")
+        if event == "end": pieces.append(element.tail or "")      # the text behind it
+        elif element.tag in _FURNITURE: walk.skip_subtree()
+        else: pieces.append(element.text or "")
+    return "\n\n".join(filter(None, map(str.strip, "".join(pieces).split("\n\n"))))
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #49f30dc2
 def main_text(content: bytes,  # a web page
@@ -351,7 +354,7 @@ def parquet_rows(file: BinaryIO,    # open in binary mode
                 try: text = value and value.decode()
                 except UnicodeDecodeError: yield number, UnreadableError("invalid UTF-8")
                 else: yield number, _usable(text)
-    except (pa.ArrowException, OSError) as error: raise UnreadableError(f"damaged Parquet ({type(error).__name__})") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error: raise UnreadableError(f"damaged Parquet ({type(error).__name__})") from error
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #9317e908
 TABLES = {".jsonl": jsonl_rows, ".csv": csv_rows, ".parquet": parquet_rows}

@@ -17,7 +17,7 @@ import stat
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -427,14 +427,15 @@ def save_documents(documents: Iterable[Document],  # of `collect` or `read_hub`
                    ) -> Path:
     "Write documents to Parquet, whole or not at all, holding few of them at a time. `Dataset.from_parquet` opens it."
     with atomic_path(path) as scratch, pq.ParquetWriter(scratch, SCHEMA, compression="zstd") as writer:
+        def write(batch): writer.write_table(pa.table([[getattr(document, name) for document in batch] for name in SCHEMA.names], SCHEMA))
         batch, size = [], 0
         for document in documents:
-            batch.append(asdict(document))
+            batch.append(document)
             size += len(document.text)
             if len(batch) == 10_000 or size > MAX_LINE:
-                writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+                write(batch)
                 batch, size = [], 0
-        if batch: writer.write_table(pa.Table.from_pylist(batch, SCHEMA))
+        if batch: write(batch)
     return Path(path)
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #0aa5a2b0

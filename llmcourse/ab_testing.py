@@ -16,7 +16,6 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from .monitoring import Recorder, RecordingError, monitored_app
-from .objectives import sample_size
 
 # %% auto #0
 __all__ = ['Experiment', 'z_test', 'wilson', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide', 'count_feedback',

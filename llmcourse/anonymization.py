@@ -84,7 +84,7 @@ def passes_mod97(iban: str,  # letters and digits, without blanks
     return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
 
 # %% ../nbs/1_from_scratch/10_anonymization.ipynb #6732ff20
-_IBAN_START = re.compile(r"(?<![^\W_])([A-Z]{2})[0-9]{2}(?=[ -]?[A-Z0-9])", re.I)
+_IBAN_START = re.compile(r"(?<![^\W_])([A-Za-z]{2})[0-9]{2}(?=[ -]?[A-Za-z0-9])")
 
 def find_ibans(text: str,  # any text
                ) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,6 @@ import ast
 import base64
 import binascii
 import importlib.util
-import ipaddress
 import re
 import threading
 from collections import Counter
@@ -24,20 +23,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, field_validator
 
+from .anonymization import MARKS, anonymize
 from .collection import UnreadableError, files_of, printable, read_document
 from .data import atomic_path, load_data
 from .evaluation import bits_per_byte, score
+from .filtering import language_of, not_english
 from .model import LanguageModel, generate, load_checkpoint
-from .monitoring import anonymize
 from .preprocessing import clean, clean_text
 from .pretrained import embed, load_pretrained
 from .serving import MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app, problems_in_words
 
 # %% auto #0
-__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'MARKS', 'ENGLISH', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct', 'split_sentences',
-           'cosines', 'pick_sentences', 'rouge', 'summarized_texts', 'Applications', 'passes_luhn', 'mask_personal',
-           'english_share', 'columns_of', 'describe', 'save_table', 'process_folder', 'GenerationRequest',
-           'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app', 'applications_report']
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct', 'split_sentences', 'cosines',
+           'pick_sentences', 'rouge', 'summarized_texts', 'Applications', 'columns_of', 'describe', 'save_table',
+           'process_folder', 'GenerationRequest', 'SummaryRequest', 'SentDocument', 'DocumentsRequest',
+           'applications_app', 'applications_report']
 
 # %% ../nbs/5_beyond/31_applications.ipynb #3f57b11e
 def ngrams(words: Sequence[str],  # in order
@@ -226,39 +226,7 @@ class Applications:
 # %% ../nbs/5_beyond/31_applications.ipynb #0351d405
 MAX_FILE, MAX_SENTENCES = 2_000_000, 300    # bytes of one document; sentences that are judged
 
-# %% ../nbs/5_beyond/31_applications.ipynb #765a1df1
-_CARD = re.compile(r"(?<!\w)(?:\d[ \n-]?){12,18}\d(?!\w)")
-_ADDRESS = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)|(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.I)
-_ENDLESS = re.compile(r"\S{200,}")     # no word: a coded picture, a very long address
-MARKS = ("[CARD]", "[IP]", "[URL]", "[EMAIL]", "[NAME]", "[PHONE]")
-
-def passes_luhn(number: str,  # digits; anything else in it is passed over
-                ) -> bool:
-    "Whether the check digit of a card number is right (ISO/IEC 7812-1)."
-    digits = [int(c) for c in number if c.isdecimal()][::-1]
-    return sum(digits[::2]) % 10 == -sum(d * 2 - 9 * (d > 4) for d in digits[1::2]) % 10
-
-def mask_personal(text: str,            # as it was read
-                  ) -> tuple[str, int]: # the text with `MARKS` in place of what they name; how many
-    "Mask card numbers and machine addresses, then what `anonymize` knows."
-    def address(match):
-        try: ipaddress.ip_address(match[0])
-        except ValueError: return match[0]
-        return "[IP]" if len(match[0]) > 6 else match[0]
-    text = _ENDLESS.sub("[...]", text)                     # whose search would take time without end
-    masked = _CARD.sub(lambda match: "[CARD]" if passes_luhn(match[0]) else match[0], text)
-    masked = anonymize(_ADDRESS.sub(address, masked))
-    return masked, sum(masked.count(mark) - text.count(mark) for mark in MARKS)
-
-# %% ../nbs/5_beyond/31_applications.ipynb #7f344819
-ENGLISH = frozenset("the a an and or but of to in on at for with from by is are was be been have has had it its this that i you he she we they my your not no as if so do did".split())
-
-def english_share(text: str,     # any text
-                  ) -> float:    # from 0 to 1
-    "The share of words that are among the commonest of English."
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    return sum(word in ENGLISH for word in words) / max(len(words), 1)
-
+# %% ../nbs/5_beyond/31_applications.ipynb #c354c03a
 def columns_of(labels: Sequence[str],  # of the classifier
                ) -> list[str]:
     "The columns of the table that `process` gives."
@@ -269,10 +237,11 @@ def describe(apps: Applications,  # opened models
              text: str,           # as it was read, with personal data
              ) -> dict:           # a row without the file's name
     "What the table says of a text. Only text without personal data gets any further than this function."
-    text, masked = mask_personal(text)
+    masked = anonymize(text)
+    count, text = sum(masked.count(mark) - text.count(mark) for mark in MARKS), masked
     sentences = split_sentences(text)
-    row = {"type": kind, "characters": len(text), "sentences": len(sentences), "masked": masked}
-    if english_share(text) < 0.15: return row | {"language": "other", "problem": "hardly an English word in it; the classifier knows only English"}
+    row = {"type": kind, "characters": len(text), "sentences": len(sentences), "masked": count}
+    if reason := not_english(text): return row | {"language": language_of(text)[0], "problem": f"{reason}; the classifier knows only English"}
     part = sentences[:MAX_SENTENCES]
     if len(part) < len(sentences): row["problem"] = f"only the first {len(part)} sentences were judged"
     said = Counter(answer["label"] for answer in apps.classify(part))

@@ -24,23 +24,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from .anonymization import anonymize
 from .serving import MAX_BYTES, create_app
 
 # %% auto #0
-__all__ = ['MASKS', 'LOG', 'anonymize', 'RecordingError', 'Recorder', 'Feedback', 'monitored_app', 'jensen_shannon',
-           'chi_squared', 'draw_windows', 'Drift', 'DriftMonitor', 'words_of', 'decisive_words', 'Views']
-
-# %% ../nbs/1_from_scratch/18_monitoring.ipynb #48a4a53e
-MASKS = (("[URL]", re.compile(r"(?:https?://|www\.)[^\s<>]*[^\s<>.,;:!?)\]'\"]", re.I)),
-         ("[EMAIL]", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
-         ("[NAME]", re.compile(r"(?<!\w)@\w+")),
-         ("[PHONE]", re.compile(r"(?<![\w.])\+?(?:\(?\d[\s().-]{0,2}){8,14}\d(?!\w)")))
-
-def anonymize(text: str,  # as it was sent
-              ) -> str:   # the same with [URL], [EMAIL], [NAME] and [PHONE] in place of what they name
-    "Mask web addresses, e-mail addresses, @names and telephone numbers of 9 to 15 digits. Masking twice changes nothing."
-    for mask, pattern in MASKS: text = pattern.sub(mask, text)
-    return text
+__all__ = ['LOG', 'RecordingError', 'Recorder', 'Feedback', 'monitored_app', 'jensen_shannon', 'chi_squared', 'draw_windows',
+           'Drift', 'DriftMonitor', 'words_of', 'decisive_words', 'Views']
 
 # %% ../nbs/1_from_scratch/18_monitoring.ipynb #4361ecd7
 LOG = logging.getLogger("llmcourse.monitoring")

@@ -107,8 +107,8 @@ def repeated_ngram_share(words: list[str],  # of a text
     return _covered(words, n, [i for i, gram in enumerate(zip(*(words[i:] for i in range(n)))) if gram in seen or seen.add(gram)])
 
 # %% ../nbs/1_from_scratch/07_filtering.ipynb #49b784e9
-COMMON_WORDS = tuple("the a an and or but of to in on at for with from by is are was be been have has had it its this that i you he she we "
-                     "they my your not no as if so do did".split())
+COMMON_WORDS = tuple("the a an and or but of to in on at for with from by is are was be been have has had it its this that "
+                     "i you he she we they my your not no as if so do did".split())
 
 @dataclass(frozen=True)
 class QualityRules:
@@ -129,8 +129,9 @@ class QualityRules:
     repeated_ngrams: tuple[tuple[int, float], ...] = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
 GOPHER = QualityRules()
-SENTENCE = QualityRules(words=(1, 200), word_length=(1, 20), symbols=1, bullet_lines=1, ellipsis_lines=1, alphabetic_words=0.5, stop_words=1,
-                        stop_list=COMMON_WORDS, stop_words_from=12, code_characters=0.1, top_ngrams=((2, 0.5),), repeated_ngrams=((5, 0.3),))
+SENTENCE = QualityRules(words=(1, 200), word_length=(1, 20), symbols=1, bullet_lines=1, ellipsis_lines=1, alphabetic_words=0.5,
+                        stop_words=1, stop_list=COMMON_WORDS, stop_words_from=12, code_characters=0.1,
+                        top_ngrams=((2, 0.5),), repeated_ngrams=((5, 0.3),))
 
 # %% ../nbs/1_from_scratch/07_filtering.ipynb #c0d9ee84
 def code_share(text: str,    # any text
@@ -147,10 +148,13 @@ def _checks(text: str, rules: QualityRules):
     yield "lines with a bullet", bullet_share(lines), 0, rules.bullet_lines
     yield "lines with an ellipsis", ellipsis_share(lines), 0, rules.ellipsis_lines
     yield "words with a letter", alphabetic_share(words), rules.alphabetic_words, 1
-    if len(words) >= rules.stop_words_from: yield "stop words", count_stop_words(words, rules.stop_list), rules.stop_words, len(words)
+    if len(words) >= rules.stop_words_from:
+        yield "stop words", count_stop_words(words, rules.stop_list), rules.stop_words, len(words)
     yield "characters of code", code_share(text), 0, rules.code_characters
     for kind, units, most in [("lines", lines, rules.repeated_lines), ("paragraphs", text.split("\n\n"), rules.repeated_paragraphs)]:
-        for name, value, limit in zip((f"repeated {kind}", f"characters in repeated {kind}"), repeated_share(units), most): yield name, value, 0, limit
+        share, of_characters = repeated_share(units)
+        yield f"repeated {kind}", share, 0, most[0]
+        yield f"characters in repeated {kind}", of_characters, 0, most[1]
     for n, most in rules.top_ngrams: yield f"most frequent {n}-gram", top_ngram_share(words, n), 0, most
     for n, most in rules.repeated_ngrams: yield f"repeated {n}-grams", repeated_ngram_share(words, n), 0, most
 

@@ -22,7 +22,8 @@ from .data import atomic_path
 
 # %% auto #0
 __all__ = ['CARD', 'GPTConfig', 'llama_config', 'RMSNorm', 'rotary_table', 'apply_rotary', 'Attention', 'SwiGLU', 'Block', 'GPT',
-           'Output', 'LanguageModel', 'generate', 'Classifier', 'save_checkpoint', 'load_checkpoint']
+           'Output', 'LanguageModel', 'parameter_count', 'forward_flops', 'generate', 'Classifier', 'save_checkpoint',
+           'load_checkpoint']
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #4aad3906
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class GPTConfig:
     dropout: float = 0.0         # share of numbers set to zero in training, after the embedding and on each branch
     rope_theta: float = 10_000.0 # base of the rotary position embedding's wavelengths
     norm_eps: float = 1e-5       # keeps RMSNorm from dividing by zero
+    n_kv_heads: int | None = None # heads of keys and values, shared by the others; None: as many as `n_heads`
 
     def __post_init__(self):
         for name in ("vocab_size", "d_model", "n_layers", "n_heads", "d_ff", "context"):
@@ -44,12 +46,20 @@ class GPTConfig:
         if self.d_model % (2 * self.n_heads):
             raise ValueError(f"d_model {self.d_model} cannot be divided into {self.n_heads} heads of an even width; "
                              f"make d_model a multiple of {2 * self.n_heads}")
+        if self.n_kv_heads is not None and (self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads):
+            raise ValueError(f"{self.n_heads} heads cannot share {self.n_kv_heads} heads of keys and values evenly; "
+                             "make n_kv_heads a divisor of n_heads, or None for as many")
         if not 0 <= self.dropout < 1: raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1")
 
     @property
     def head_dim(self) -> int:
         "Numbers that one attention head works on."
         return self.d_model // self.n_heads
+
+    @property
+    def kv_heads(self) -> int:
+        "Heads of keys and values."
+        return self.n_kv_heads or self.n_heads
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #1b600173
 def llama_config(config: GPTConfig,  # the shape of our model
@@ -58,7 +68,7 @@ def llama_config(config: GPTConfig,  # the shape of our model
     "The same shape as `transformers` describes it."
     from transformers import LlamaConfig
     return LlamaConfig(vocab_size=config.vocab_size, hidden_size=config.d_model, num_hidden_layers=config.n_layers,
-                       num_attention_heads=config.n_heads, num_key_value_heads=config.n_heads,
+                       num_attention_heads=config.n_heads, num_key_value_heads=config.kv_heads,
                        intermediate_size=config.d_ff, max_position_embeddings=config.context, hidden_act="silu",
                        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
                        rms_norm_eps=config.norm_eps, attention_bias=False, mlp_bias=False, tie_word_embeddings=True,
@@ -101,28 +111,33 @@ def apply_rotary(x: Tensor,   # (batch, heads, time, head_dim)
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #c4eabfc1
 class Attention(nn.Module):
-    "Causal self-attention with several heads (Vaswani et al. 2017) and rotary positions."
+    "Causal self-attention with several heads (Vaswani et al. 2017), rotary positions, keys and values in groups or not."
     def __init__(self,
                  config: GPTConfig, # the shape
                  ):
         super().__init__()
-        self.head_dim = config.head_dim
+        self.head_dim, self.grouped = config.head_dim, config.kv_heads < config.n_heads
+        kv_width = config.kv_heads * config.head_dim
         self.q_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.k_proj = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.v_proj = nn.Linear(config.d_model, config.d_model, bias=False)
+        self.k_proj = nn.Linear(config.d_model, kv_width, bias=False)
+        self.v_proj = nn.Linear(config.d_model, kv_width, bias=False)
         self.o_proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
     def forward(self,
-                x: Tensor,   # (batch, time, d_model)
-                cos: Tensor, # (time, head_dim)
-                sin: Tensor, # (time, head_dim)
-                ) -> Tensor: # (batch, time, d_model)
+                x: Tensor,                  # (batch, time, d_model)
+                cos: Tensor,                # (time, head_dim)
+                sin: Tensor,                # (time, head_dim)
+                mask: Tensor | None = None, # added to the scores: 0 or minus infinity; None: nobody looks ahead
+                cache=None,                 # its `extend` keeps these keys and values and gives all so far; None: no others
+                ) -> Tensor:                # (batch, time, d_model)
         q, k, v = (projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2) # (batch, heads, time, head_dim)
                    for projection in (self.q_proj, self.k_proj, self.v_proj))
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)                 # in float32
+        if cache is not None: k, v = cache.extend(k, v)                             # (batch, heads, earlier + time, ...)
         dtype = torch.float32 if x.device.type == "cpu" else v.dtype                # bfloat16 is slow here on a CPU
         with torch.autocast(x.device.type, enabled=False):
-            y = F.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), is_causal=True)
+            y = F.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), mask, enable_gqa=self.grouped,
+                                               is_causal=mask is None and x.shape[1] > 1)
         return self.o_proj(y.transpose(1, 2).flatten(2).to(x.dtype))                # (batch, time, d_model)
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #0aa097d3
@@ -154,11 +169,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self,
-                x: Tensor,   # (batch, time, d_model)
-                cos: Tensor, # (time, head_dim)
-                sin: Tensor, # (time, head_dim)
-                ) -> Tensor: # (batch, time, d_model)
-        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
+                x: Tensor,                  # (batch, time, d_model)
+                cos: Tensor,                # (time, head_dim)
+                sin: Tensor,                # (time, head_dim)
+                mask: Tensor | None = None, # as in `Attention`
+                cache=None,                 # as in `Attention`
+                ) -> Tensor:                # (batch, time, d_model)
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin, mask, cache))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #1d7837c4
@@ -183,13 +200,17 @@ class GPT(nn.Module):
 
     def forward(self,
                 input_ids: Tensor, # (batch, time), token ids
+                cache=None,        # what earlier tokens left behind, one part a layer; None: there are none
                 ) -> Tensor:       # (batch, time, d_model)
         time = input_ids.shape[1]
         if time > self.config.context:
             raise ValueError(f"a sequence of {time} tokens is longer than the model's context of {self.config.context}; "
                              f"cut it, as tokenizer(text, truncation=True, max_length={self.config.context}) does")
-        x = self.dropout(self.embed_tokens(input_ids)) # (batch, time, d_model)
-        for layer in self.layers: x = layer(x, self.cos[:time], self.sin[:time])
+        positions, mask = (slice(time), None) if cache is None else cache.place(time)
+        cos, sin = self.cos[positions], self.sin[positions] # each (time, head_dim), or one for each row
+        x = self.dropout(self.embed_tokens(input_ids))      # (batch, time, d_model)
+        parts = [None] * len(self.layers) if cache is None else cache.layers
+        for layer, part in zip(self.layers, parts): x = layer(x, cos, sin, mask, part)
         return self.norm(x)
 
 def _initialize(module: nn.Module) -> None:
@@ -215,11 +236,30 @@ class LanguageModel(nn.Module):
                 input_ids: Tensor,                    # (batch, time), token ids
                 labels: Tensor | None = None,         # (batch, time): `input_ids` again; -100 counts not
                 attention_mask: Tensor | None = None, # (batch, time): 0 for padding, on the right; it counts not
+                cache=None,                           # as in `GPT`
                 ) -> Output:
-        logits = self.lm_head(self.model(input_ids)) # (batch, time, vocab_size)
+        logits = self.lm_head(self.model(input_ids, cache)) # (batch, time, vocab_size)
         if labels is None: return Output(None, logits)
         if attention_mask is not None: labels = labels.masked_fill(attention_mask == 0, -100)
         return Output(F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()), logits)
+
+# %% ../nbs/1_from_scratch/13_model.ipynb #dc7c8344
+def parameter_count(config: GPTConfig, # the shape
+                    ) -> int:
+    "The number of parameters of a `LanguageModel`, by formula."
+    d, d_kv = config.d_model, config.kv_heads * config.head_dim
+    block = 2 * d * d + 2 * d * d_kv + 3 * d * config.d_ff + 2 * d
+    return config.vocab_size * d + config.n_layers * block + d
+
+# %% ../nbs/1_from_scratch/13_model.ipynb #3cede2ef
+def forward_flops(config: GPTConfig, # the shape
+                  batch: int,        # sequences
+                  time: int,         # tokens in each
+                  ) -> int:
+    "Multiplications and additions of the matrix products in a forward pass of a `LanguageModel`, by formula."
+    norms = (2 * config.n_layers + 1) * config.d_model
+    matrices = 2 * (parameter_count(config) - norms)
+    return batch * time * (matrices + 4 * config.n_layers * config.d_model * time)
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #e29eb326
 @torch.no_grad()
@@ -385,8 +425,7 @@ def _read_config(path: Path) -> tuple[GPTConfig, str, list[str]]:
     except Exception as error: # the checks of transformers raise several types
         raise ValueError(f"{path} is no valid LlamaConfig ({error}); save the checkpoint again") from error
     rope = c.rope_parameters or {}
-    differs = {"num_key_value_heads": c.num_key_value_heads != c.num_attention_heads,
-               "head_dim": c.head_dim * c.num_attention_heads != c.hidden_size,
+    differs = {"head_dim": c.head_dim * c.num_attention_heads != c.hidden_size,
                "hidden_act": c.hidden_act != "silu", "attention_bias": c.attention_bias, "mlp_bias": c.mlp_bias,
                "rope_type": rope.get("rope_type", "default") != "default",
                "tie_word_embeddings": architecture == "LlamaForCausalLM" and not c.tie_word_embeddings}
@@ -397,7 +436,8 @@ def _read_config(path: Path) -> tuple[GPTConfig, str, list[str]]:
     config = GPTConfig(vocab_size=c.vocab_size, d_model=c.hidden_size, n_layers=c.num_hidden_layers,
                        n_heads=c.num_attention_heads, d_ff=c.intermediate_size, context=c.max_position_embeddings,
                        dropout=getattr(c, "dropout", 0.0), rope_theta=rope.get("rope_theta", 10_000.0),
-                       norm_eps=c.rms_norm_eps)
+                       norm_eps=c.rms_norm_eps,
+                       n_kv_heads=None if c.num_key_value_heads == c.num_attention_heads else c.num_key_value_heads)
     return config, architecture, [c.id2label[i] for i in sorted(c.id2label)]
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #d444cebe

@@ -44,7 +44,7 @@ def not_english(text: str,                # any text
 # %% ../nbs/1_from_scratch/07_filtering.ipynb #64253bf9
 GOPHER_STOP_WORDS = tuple("the be to of and that have with".split())
 BULLETS = ("•", "●", "▪", "‣", "*", "-", "–")
-CODE_CHARACTERS = "{}[]<>()=;|_\\"
+CODE_CHARACTERS = "{}<>()=;|_\\"      # no square brackets: personal data are masked as [EMAIL]
 
 def mean_word_length(words: list[str],  # of a text
                      ) -> float:        # characters

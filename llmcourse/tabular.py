@@ -47,7 +47,8 @@ def to_numbers(values: Iterable,     # a column of numbers, or of text that says
         if absent: continue
         try: column[row] = float(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"row {row} holds {value!r}, which is no number; correct it, or name it in `also` if it means that nothing is there") from error
+            raise ValueError(f"row {row} holds {value!r}, which is no number; correct it, or name it in `also` "
+                             "if it means that nothing is there") from error
     column[missing(column, also)] = np.nan      # "-999" as text
     return column
 
@@ -66,7 +67,8 @@ def learn_fills(values: Iterable,             # a column of numbers of the train
     if how not in TYPICAL: raise ValueError(f"how={how!r} is not known; choose one of {', '.join(TYPICAL)}")
     column = to_numbers(values)
     there = ~np.isnan(column)
-    if not there.any(): raise ValueError(f"all {len(column)} values are missing, so there is nothing to learn a {how} from; drop the column")
+    if not there.any():
+        raise ValueError(f"all {len(column)} values are missing, so there is nothing to learn a {how} from; drop the column")
     fills = {None: float(TYPICAL[how](column[there]))}
     if by is None: return fills
     groups = _same_length(by, column)
@@ -91,7 +93,9 @@ def drop_missing(dataset: Dataset,                              # rows, some wit
                  ) -> tuple[Dataset, dict[str, int]]:           # the rows that do; for each column, how many it cost
     "Drop the rows that lack a value, counted under the first column that lacks one. A `ClassLabel` of -1 is a missing one."
     absent = [name for name in columns if name not in dataset.column_names]
-    if absent: raise ValueError(f"no column {absent[0]!r}, only {', '.join(dataset.column_names)}; rename a column, or leave it out of `columns`")
+    if absent:
+        raise ValueError(f"no column {absent[0]!r}, only {', '.join(dataset.column_names)}; rename a column, "
+                         "or leave it out of `columns`")
     keep, counts = np.ones(len(dataset), dtype=bool), {}
     for name in columns:
         lacks = missing(dataset[name], also=(-1,) if isinstance(dataset.features[name], ClassLabel) else ())
@@ -102,7 +106,7 @@ def drop_missing(dataset: Dataset,                              # rows, some wit
 # %% ../nbs/1_from_scratch/08_tabular.ipynb #bbdb7d68
 @dataclass(frozen=True)
 class Categories:
-    "A list of names and their numbers. `unknown` says what becomes of any other name: `error`, or `reserve` one more number for all of them."
+    "Names and their numbers. `unknown` says what becomes of any other name: `error`, or `reserve` one more number for all."
     names: tuple[str, ...]
     unknown: str = "error"
 
@@ -111,14 +115,16 @@ class Categories:
         object.__setattr__(self, "names", tuple(self.names))
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice: raise ValueError(f"{twice[0]!r} stands twice in the list of names; give each name once")
-        if self.unknown not in ("error", "reserve"): raise ValueError(f"unknown={self.unknown!r} is not known; choose error or reserve")
+        if self.unknown not in ("error", "reserve"):
+            raise ValueError(f"unknown={self.unknown!r} is not known; choose error or reserve")
 
     @classmethod
     def fit(cls, values: Iterable[str], unknown: str = "error") -> Categories:
         "The names that a column holds, in alphabetical order. Raises `ValueError` if some are missing."
         values = list(values)
         lacking = int(missing(values).sum())
-        if lacking: raise ValueError(f"{lacking} of {len(values)} values are missing; drop those rows, or give them a name such as 'not stated'")
+        if lacking:
+            raise ValueError(f"{lacking} of {len(values)} values are missing; drop those rows, or give them a name such as 'not stated'")
         return cls(tuple(sorted(set(values))), unknown)
 
     @property
@@ -129,12 +135,14 @@ class Categories:
     def encode(self, values: Iterable[str]) -> np.ndarray:
         "The number of each value. Raises `ValueError` for an unknown one, unless a number is reserved for it."
         number_of = {name: number for number, name in enumerate(self.names)}
-        if self.unknown == "reserve": return np.array([number_of.get(value, len(self.names)) for value in values], dtype=np.int64)
         values = list(values)
-        for value in values:
-            if value not in number_of: raise ValueError(f"{value!r} is not one of the {len(self.names)} categories{self._near(value)}. "
-                                                        "Correct it, fit again with it, or fit with unknown='reserve'")
-        return np.array([number_of[value] for value in values], dtype=np.int64)
+        numbers = np.array([number_of.get(value, len(self.names)) for value in values], dtype=np.int64)
+        strange = np.flatnonzero(numbers == len(self.names))
+        if len(strange) and self.unknown == "error":
+            value = values[strange[0]]
+            raise ValueError(f"{value!r} is not one of the {len(self.names)} categories{self._near(value)}. "
+                             "Correct it, fit again with it, or fit with unknown='reserve'")
+        return numbers
 
     def _near(self, value) -> str:
         close = get_close_matches(str(value), self.names, 1)
@@ -153,10 +161,12 @@ class Categories:
 
     def save(self, path: str | Path) -> None:
         "Write the names as JSON, whole or not at all."
-        with atomic_path(path) as scratch: scratch.write_text(json.dumps({"names": self.names, "unknown": self.unknown}, ensure_ascii=False), encoding="utf-8")
+        content = json.dumps({"names": self.names, "unknown": self.unknown}, ensure_ascii=False)
+        with atomic_path(path) as scratch: scratch.write_text(content, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Categories:
         "Read what `save` wrote. Raises `ValueError` if the file holds something else."
         try: return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error: raise ValueError(f"{path} holds no categories ({error}); save them again") from error
+        except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} holds no categories ({error}); save them again") from error

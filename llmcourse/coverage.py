@@ -13,28 +13,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['ROWS', 'Row', 'Found', 'count_asserts', 'read_lesson', 'collect', 'coverage_table']
+__all__ = ['ROWS', 'module_of', 'Row', 'Found', 'count_asserts', 'read_lesson', 'collect', 'coverage_table']
 
 # %% ../nbs/5_beyond/34_coverage.ipynb #a3797135
+def module_of(lesson: str,  # as part/name without ending
+              ) -> str:
+    "The module that a lesson exports."
+    return re.sub(r"^\d+_", "", lesson.rsplit("/", 1)[-1])
+
 @dataclass(frozen=True)
 class Row:
     "A point that the course must teach."
     id: str
-    what: str     # must be shown
-    lesson: str   # where it is measured, as part/name without ending
+    what: str                 # must be shown
+    lessons: tuple[str, ...]  # where it is measured, as part/name without ending, the main one first
+
+    @property
+    def lesson(self) -> str:
+        "The main lesson."
+        return self.lessons[0]
 
     @property
     def module(self) -> str:
-        "The module that the lesson exports."
-        return re.sub(r"^\d+_", "", self.lesson.rsplit("/", 1)[-1])
+        "The module of the main lesson."
+        return module_of(self.lesson)
 
-def _rows(lesson: str, **what: str) -> list[Row]: return [Row(id, text, lesson) for id, text in what.items()]
+def _rows(*lessons: str, **what: str) -> list[Row]: return [Row(id, text, lessons) for id, text in what.items()]
 
 ROWS: dict[str, Row] = {row.id: row for row in [
     *_rows("1_from_scratch/01_objectives", S1="define objectives: problem, target, generalization"),
-    *_rows("1_from_scratch/02_data", S2="collect data from several kinds of source"),
+    *_rows("1_from_scratch/02_data", "1_from_scratch/03_collection", "1_from_scratch/04_crawling", S2="collect data from several kinds of source"),
     *_rows("1_from_scratch/05_data_card", K1="understand your data: characteristics, limits, biases"),
-    *_rows("1_from_scratch/11_pipeline", S3="preprocess: remove the irrelevant, missing data, categories, personal data"),
+    *_rows("1_from_scratch/11_pipeline", "1_from_scratch/07_filtering", "1_from_scratch/08_tabular", "1_from_scratch/09_deduplication",
+           "1_from_scratch/10_anonymization", S3="preprocess: remove the irrelevant, missing data, categories, personal data"),
     *_rows("1_from_scratch/16_tuning", S4="select a model by task", S7="tune learning rate, layers, width"),
     *_rows("1_from_scratch/14_training", S5="train: minimize the error between prediction and target"),
     *_rows("1_from_scratch/15_evaluation", S6="evaluate: accuracy, precision, recall on separate data"),
@@ -87,20 +98,21 @@ def read_lesson(path: Path,   # a notebook
     return found
 
 def collect(nbs: Path,  # the folder of the notebooks
-            ) -> dict[str, Found]:  # id → where it is measured
-    "Every row of the course. Raises `ValueError` that names rows without a figure, and figures without a row."
-    found = [row for path in sorted(nbs.glob("*/*.ipynb")) for row in read_lesson(path)]
-    missing = [id for id in ROWS if id not in {row.id for row in found}]
-    if missing: raise ValueError(f"no lesson measures {', '.join(missing)}; put a cell with `# row: {missing[0]}` into {ROWS[missing[0]].lesson}")
-    lost = [f"{row.id} in {row.lesson}" for row in found if row.id not in ROWS or ROWS[row.id].lesson != row.lesson]
+            ) -> list[Found]:  # in the order of `ROWS` and of their lessons
+    "Where each row of the course is measured. Raises `ValueError` that names rows without a figure, and figures without a row."
+    found = {(row.id, row.lesson): row for path in sorted(nbs.glob("*/*.ipynb")) for row in read_lesson(path)}
+    wanted = [(row.id, lesson) for row in ROWS.values() for lesson in row.lessons]
+    missing = [f"{id} in {lesson}" for id, lesson in wanted if (id, lesson) not in found]
+    if missing: raise ValueError(f"not measured: {', '.join(missing)}; put a cell that begins `# row: {missing[0].split()[0]}` there")
+    lost = [f"{id} in {lesson}" for id, lesson in found if (id, lesson) not in wanted]
     if lost: raise ValueError(f"measured in a lesson where they do not belong: {', '.join(lost)}; correct ROWS or the lesson")
-    return {id: next(row for row in found if row.id == id) for id in ROWS}
+    return [found[place] for place in wanted]
 
 def coverage_table(found: Iterable[Found],  # of `collect`
                    ) -> str:                # HTML
     "Row → lesson → module → tests → figure."
     from html import escape
     cells = "".join(f"<tr><td>{row.id}</td><td>{escape(ROWS[row.id].what)}</td><td><a href='../{row.lesson}.ipynb'>{row.lesson.rsplit('/', 1)[-1]}</a></td>"
-                    f"<td><code>{ROWS[row.id].module}</code></td><td>{row.tests}</td><td>{escape(row.figure)}</td></tr>" for row in found)
+                    f"<td><code>{module_of(row.lesson)}</code></td><td>{row.tests}</td><td>{escape(row.figure)}</td></tr>" for row in found)
     return ("<table><thead><tr><th>row</th><th>what must be shown</th><th>lesson</th><th>module</th><th>asserts</th><th>measured</th></tr></thead>"
             f"<tbody>{cells}</tbody></table>")

@@ -22,19 +22,25 @@ __all__ = ['top_label', 'Bin', 'reliability', 'expected_calibration_error', 'bri
            'Temperature', 'mean_interval', 'risk_coverage']
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #068738d5
-def _check_probabilities(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
-    p, y = np.asarray(probabilities, float), np.asarray(labels)
-    if p.ndim != 2 or p.shape[1] < 2 or not len(p):
+def _check_rows(probabilities) -> np.ndarray:
+    p = np.asarray(probabilities, float)
+    if p.ndim != 2 or p.shape[1] < 2:
         raise ValueError(f"probabilities of shape {p.shape}; give each sentence a row with one for each label")
-    if y.shape != (len(p),):
-        raise ValueError(f"{len(p)} rows of probabilities and labels of shape {y.shape}; give each row one label id")
-    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= p.shape[1]:
-        odd = next(v for v in y.tolist() if not isinstance(v, int) or not 0 <= v < p.shape[1])
-        raise ValueError(f"the labels hold {odd!r}; {p.shape[1]} probabilities a row need ids from 0 to {p.shape[1] - 1}")
     wrong = ~((p >= 0).all(1) & (abs(p.sum(1) - 1) < 1e-3))      # also where one is NaN
     if wrong.any():
         raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add up to "
                          "1. If these are logits, take their softmax first; if one is NaN, look for it in the model")
+    return p
+
+def _check_probabilities(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
+    p, y = _check_rows(probabilities), np.asarray(labels)
+    if not len(p): raise ValueError("no probabilities; give those of at least one sentence")
+    if y.shape != (len(p),):
+        raise ValueError(f"{len(p)} rows of probabilities and labels of shape {y.shape}; give each row one label id")
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= p.shape[1]:
+        odd = next(v for v in y.tolist() if type(v) is not int or not 0 <= v < p.shape[1])
+        raise ValueError(f"the labels hold {odd!r}; {p.shape[1]} probabilities a row need whole numbers, ids from 0 to "
+                         f"{p.shape[1] - 1}")
     return p, y
 
 def top_label(probabilities,          # (n, n_labels): of each label, for each sentence
@@ -140,8 +146,7 @@ class Temperature:
               probabilities,    # (n, n_labels): of each label, for each sentence
               ) -> np.ndarray:  # (n, n_labels)
         "The probabilities at this temperature. The likeliest label stays the likeliest."
-        p = np.asarray(probabilities, float)
-        _check_probabilities(p, np.zeros(len(p), int))
+        p = _check_rows(probabilities)
         powers = (np.maximum(p, _TINY) / p.max(1, keepdims=True))**(1 / self.value)   # the largest is 1, so no sum is 0
         return powers / powers.sum(1, keepdims=True)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .model import GPTConfig, LanguageModel, apply_rotary
+from .model import GPTConfig, LanguageModel
 
 # %% auto #0
 __all__ = ['GREEDY', 'KVCache', 'cache_bytes', 'Decoder', 'scale_temperature', 'keep_top_k', 'keep_top_p', 'penalize_repeats',
@@ -35,7 +35,7 @@ class _Part(NamedTuple):
 class KVCache:
     """The keys and values of all tokens read so far, for every layer, in memory reserved beforehand.
 
-    Raises `ValueError` for more tokens than the model's positions reach, or than memory was reserved for."""
+    Raises `ValueError` for more tokens than the model's context, or than memory was reserved for, and in training."""
     def __init__(self,
                  config: GPTConfig,              # the shape of the model
                  batch: int,                     # texts
@@ -57,18 +57,21 @@ class KVCache:
 
     def place(self,
               time: int,  # new tokens
-              ) -> tuple: # index of their positions, for a table of positions; where they may look (True), None: nowhere ahead
-        "Make room for new tokens in all layers; tell where they stand and what they may see."
+              ) -> tuple: # their positions, as an index; a mask that is True where they may look, None: nowhere ahead
+        "Make room for new tokens in all layers, and tell where they stand and what they may see."
+        if torch.is_grad_enabled():
+            raise ValueError("a cache is for writing, not for training; call the model inside torch.inference_mode()")
         start, end = self.length, self.length + time
         if end > len(self.columns):
             raise ValueError(f"the cache is full: {start} tokens are kept, {time} more do not fit into the "
                              f"{len(self.columns)} it was made for; make it larger")
         self.length = end
-        if self.padding is None and (start == 0 or time == 1): return slice(start, end), None
-        row, column, padding = self.columns[start:end, None], self.columns[:end], 0 if self.padding is None else self.padding
-        seen = (column <= row) & ((column >= padding) | (column == row))     # (batch, 1, time, end)
-        positions = (row[:, 0] - padding) if self.padding is None else (row[:, 0] - padding[:, :, 0])
-        return positions.clamp(0, self.last), seen                           # positions: (batch, 1, time), or (time)
+        if self.padding is None and (start == 0 or time == 1): return slice(start, end), None   # nothing to forbid
+        row, column = self.columns[start:end, None], self.columns[:end]           # (time, 1), (end)
+        if self.padding is None: return slice(start, end), column <= row
+        seen = (column <= row) & ((column >= self.padding) | (column == row))     # (batch, 1, time, end)
+        positions = (row[:, 0] - self.padding[..., 0]).clamp(0, self.last)        # (batch, 1, time)
+        return positions, seen
 
 # %% ../nbs/1_from_scratch/14_generation.ipynb #37c1bcad
 def cache_bytes(config: GPTConfig,         # the shape of the model
@@ -81,13 +84,17 @@ def cache_bytes(config: GPTConfig,         # the shape of the model
 
 # %% ../nbs/1_from_scratch/14_generation.ipynb #6367e94a
 class Decoder:
-    "A language model rearranged for writing token by token, with matrices joined and scales folded; a copy of its weights."
+    "A language model rearranged for writing: matrices joined, scales folded into them. It holds a copy of the weights."
+    @torch.no_grad()
     def __init__(self,
-                 model: LanguageModel,  # trained, in evaluation mode; train it further and this must be made again
+                 model: LanguageModel,  # trained; train it further and this must be made again
                  ):
         self.model, self.config = model, model.config
         self.blocks = [_arrange(layer) for layer in model.model.layers]
-        self.head = model.lm_head.weight * model.model.norm.weight                         # (vocab_size, d_model)
+        self.head = _fold(model.model.norm, model.lm_head)                                 # (vocab_size, d_model)
+        self.floor = self.head.new_tensor(math.sqrt(self.config.d_model * self.config.norm_eps))
+        first, second = model.model.sin.chunk(2, dim=-1)
+        self.cos, self.sin = model.model.cos, torch.cat([-first, second], dim=-1)          # (context, head_dim)
 
     def __call__(self,
                  ids: Tensor,     # (batch, time), what to read: the prompts, then one token at a time
@@ -96,23 +103,27 @@ class Decoder:
         "Read, remember, and bet on the next token."
         if ids.shape[1] > 1: return self.model.lm_head(self.model.model(ids, cache)[:, -1])
         positions, seen = cache.place(1)
-        cos, sin = (table[positions][..., 0, :] for table in (self.model.model.cos, self.model.model.sin))
+        cos, sin = self.cos[positions][..., 0, :], self.sin[positions][..., 0, :]          # (head_dim) or one a text
         hidden = None if seen is None else ~seen                                           # (batch, 1, 1, end)
         x = F.embedding(ids[:, 0], self.model.model.embed_tokens.weight)                   # (batch, d_model)
         for block, part in zip(self.blocks, cache.layers): x = self._step(x, block, part, cos, sin, hidden)
         return F.linear(self._normalize(x), self.head)
 
-    def _normalize(self, x: Tensor) -> Tensor: return F.rms_norm(x, x.shape[-1:], eps=self.config.norm_eps)
+    def _normalize(self, x: Tensor) -> Tensor:
+        "RMSNorm but for the scales, which are in the matrices."
+        return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot(self.floor)
 
     def _step(self, x: Tensor, block: _Block, part: _Part, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
+        "One block, for one new token of each text."
         c, batch = self.config, len(x)
         heads = F.linear(self._normalize(x), block.qkv).view(batch, -1, c.head_dim)        # queries, keys, values
-        turned = apply_rotary(heads[:, :c.n_heads + c.kv_heads], cos, sin).to(x.dtype)
-        q, k, v = turned[:, :c.n_heads], turned[:, c.n_heads:], heads[:, c.n_heads + c.kv_heads:]
+        turning, v = heads[:, :-c.kv_heads], heads[:, -c.kv_heads:]
+        turned = (turning * cos + turning.roll(c.head_dim // 2, dims=-1) * sin).to(x.dtype)
+        q, k = turned[:, :c.n_heads], turned[:, c.n_heads:]
         keys, values = (kept.flatten(0, 1) for kept in part.extend(k[:, :, None], v[:, :, None]))
-        scores = torch.bmm(q.reshape(len(keys), -1, c.head_dim), keys.transpose(1, 2))     # (batch * kv_heads, group, end)
+        scores = torch.bmm(q.reshape(len(keys), -1, c.head_dim), keys.transpose(1, 2))     # (..., group, end)
         if hidden is not None: scores.unflatten(0, (batch, -1)).masked_fill_(hidden, -math.inf)
-        y = torch.bmm(scores.softmax(-1), values)                                          # (batch * kv_heads, group, head_dim)
+        y = torch.bmm(scores.softmax(-1), values)                                          # (..., group, head_dim)
         x = torch.addmm(x, y.view(batch, -1), block.o)
         gate, up = F.linear(self._normalize(x), block.gate_up).chunk(2, dim=-1)            # each (batch, d_ff)
         return torch.addmm(x, F.silu(gate) * up, block.down)
@@ -123,13 +134,17 @@ class _Block(NamedTuple):
     gate_up: Tensor  # (2 * d_ff, d_model)
     down: Tensor     # (d_ff, d_model)
 
+def _fold(norm, *projections) -> Tensor:
+    "The matrices that read from a norm, joined, with its scales and the root of its width."
+    return torch.cat([projection.weight for projection in projections]) * norm.weight * math.sqrt(len(norm.weight))
+
 def _arrange(layer) -> _Block:
     "The weights of a block, joined and folded."
     a, m = layer.self_attn, layer.mlp
-    qkv = torch.cat([a.q_proj.weight / math.sqrt(a.head_dim), a.k_proj.weight, a.v_proj.weight])
-    gate_up = torch.cat([m.gate_proj.weight, m.up_proj.weight])
-    return _Block(qkv * layer.input_layernorm.weight, a.o_proj.weight.T,
-                  gate_up * layer.post_attention_layernorm.weight, m.down_proj.weight.T)
+    qkv = _fold(layer.input_layernorm, a.q_proj, a.k_proj, a.v_proj)
+    qkv[:len(a.q_proj.weight)] /= math.sqrt(a.head_dim)
+    gate_up = _fold(layer.post_attention_layernorm, m.gate_proj, m.up_proj)
+    return _Block(qkv, a.o_proj.weight.T, gate_up, m.down_proj.weight.T)
 
 # %% ../nbs/1_from_scratch/14_generation.ipynb #7c60f94f
 def scale_temperature(logits: Tensor,      # (..., vocab_size)
@@ -167,7 +182,7 @@ def penalize_repeats(logits: Tensor,  # (..., vocab_size)
 # %% ../nbs/1_from_scratch/14_generation.ipynb #b5ff4763
 @dataclass(frozen=True)
 class Sampling:
-    "How to choose the next token; as it stands, draw as the model bets. Raises `ValueError` for a value without meaning."
+    "How to choose the next token; unless told, as the model bets. Raises `ValueError` for a value without meaning."
     temperature: float = 1.0         # 0 always takes the likeliest token
     top_k: int | None = None         # draw among so many of the likeliest tokens; None for all
     top_p: float = 1.0               # draw among the likeliest that together reach this probability
@@ -209,7 +224,7 @@ def draw(logits: Tensor,   # (batch, vocab_size)
 # %% ../nbs/1_from_scratch/14_generation.ipynb #cc456f77
 @torch.inference_mode()
 def generate_ids(model: LanguageModel | Decoder,   # writes; give a `Decoder` to rearrange the weights only once
-                 prompts: Sequence[Sequence[int]], # token ids of each text's beginning, of any lengths below the context
+                 prompts: Sequence[Sequence[int]], # token ids of each text's beginning, fewer than the context
                  max_new_tokens: int = 60,         # at most so many tokens are added to each
                  sampling: Sampling = GREEDY,      # how to choose
                  seed: int = 0,                    # text number i draws with `seed + i`
@@ -218,33 +233,37 @@ def generate_ids(model: LanguageModel | Decoder,   # writes; give a `Decoder` to
     "Continue many texts at the same time, each as it would be alone; a text that fills the context stops there."
     lm = model.model if isinstance(model, Decoder) else model
     _check(lm, prompts, max_new_tokens)
-    was_training = lm.training
+    decoder, was_training = model if isinstance(model, Decoder) else Decoder(lm), lm.training
     lm.eval()
-    decoder, device = model if isinstance(model, Decoder) else Decoder(lm), lm.lm_head.weight.device
-    width, context, vocab_size = max(map(len, prompts)), lm.config.context, lm.config.vocab_size
-    budgets = [min(max_new_tokens, context - len(prompt)) for prompt in prompts]
-    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)   # (batch, width)
-    padding = torch.tensor([width - len(prompt) for prompt in prompts])                                     # (batch)
-    cache = KVCache(lm.config, len(prompts), width + max(budgets), padding if padding.any() else None, lm.lm_head.weight)
-    darts = torch.stack([torch.rand(context, generator=torch.Generator().manual_seed(seed + row))
-                         for row in range(len(prompts))]).to(device)                                        # (batch, context)
-    seen = torch.zeros(len(prompts), vocab_size, dtype=torch.bool, device=device)
+    try: rows = _write(decoder, prompts, max_new_tokens, sampling, seed, eos_id)
+    finally: lm.train(was_training)
+    rows = [row[:min(max_new_tokens, lm.config.context - len(prompt))] for row, prompt in zip(rows, prompts)]
+    return [row[:row.index(eos_id)] if eos_id in row else row for row in rows]
+
+def _write(decoder: Decoder, prompts, max_new_tokens: int, sampling: Sampling, seed: int, eos_id: int | None) -> list:
+    "The loop; rows that are finished go on until all are, and are cut afterwards."
+    config, weight, batch, width = decoder.config, decoder.head, len(prompts), max(map(len, prompts))
+    n_steps = min(max_new_tokens, config.context - min(map(len, prompts)))
+    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]).to(weight.device)
+    padding = torch.tensor([width - len(prompt) for prompt in prompts]) # (batch)
+    cache = KVCache(config, batch, width + n_steps, padding if padding.any() else None, like=weight)
+    darts = torch.stack([torch.rand(config.context, generator=torch.Generator().manual_seed(seed + row))
+                         for row in range(batch)]).to(weight.device) # (batch, context)
+    seen = torch.zeros(batch, config.vocab_size, dtype=torch.bool, device=weight.device)
     for row, prompt in enumerate(prompts): seen[row, list(prompt)] = True
-    finished, written = torch.zeros(len(prompts), dtype=torch.bool, device=device), []
-    for step in range(max(budgets)):
-        logits = sampling.adjust(decoder(ids, cache).float(), seen)                                         # (batch, vocab_size)
+    finished, written = torch.zeros(batch, dtype=torch.bool, device=weight.device), []
+    for step in range(n_steps):
+        logits = sampling.adjust(decoder(ids, cache).float(), seen) # (batch, vocab_size)
         if step == 0 and logits.isnan().any():
-            raise ValueError("the model's logits are not numbers (NaN); its training has diverged. Go back to an earlier checkpoint")
-        chosen = logits.argmax(-1) if sampling.temperature == 0 else draw(logits, darts[:, step])           # (batch)
+            raise ValueError("the model's logits are not numbers (NaN); its training has diverged. "
+                             "Go back to an earlier checkpoint")
+        chosen = logits.argmax(-1) if sampling.temperature == 0 else draw(logits, darts[:, step]) # (batch)
         written.append(chosen)
-        ids = chosen[:, None]
+        ids = chosen[:, None] # (batch, 1)
         seen.scatter_(1, ids, True)
-        if eos_id is not None:
-            finished |= chosen == eos_id
-            if finished.all(): break
-    lm.train(was_training)
-    rows = torch.stack(written, 1).tolist()
-    return [row[:row.index(eos_id) if eos_id in row else None] for row in (row[:b] for row, b in zip(rows, budgets))]
+        finished |= chosen == (-1 if eos_id is None else eos_id)
+        if finished.all(): break
+    return torch.stack(written, 1).tolist()
 
 def _check(model, prompts, max_new_tokens: int) -> None:
     "Refuse what cannot be continued, with the remedy."
@@ -256,11 +275,11 @@ def _check(model, prompts, max_new_tokens: int) -> None:
     for number, prompt in enumerate(prompts):
         if not len(prompt): raise ValueError(f"prompt {number} is empty; begin with the token that begins a text")
         if len(prompt) >= context:
-            raise ValueError(f"prompt {number} has {len(prompt)} tokens, which leaves no room in the model's context of "
-                             f"{context}; cut it, for example to its last {context // 2} tokens")
+            raise ValueError(f"prompt {number} has {len(prompt)} tokens, which leaves no room in the model's context "
+                             f"of {context}; cut it, for example to its last {context // 2} tokens")
         if not 0 <= min(prompt) <= max(prompt) < vocab_size:
-            raise ValueError(f"prompt {number} holds token {min(prompt) if min(prompt) < 0 else max(prompt)} and the model knows 0 to "
-                             f"{vocab_size - 1}; use the tokenizer that it was trained with")
+            raise ValueError(f"prompt {number} holds tokens from {min(prompt)} to {max(prompt)}, and the model knows "
+                             f"0 to {vocab_size - 1}; use the tokenizer that it was trained with")
 
 # %% ../nbs/1_from_scratch/14_generation.ipynb #79e2f0db
 def generate_texts(model: LanguageModel | Decoder, # writes
@@ -271,7 +290,8 @@ def generate_texts(model: LanguageModel | Decoder, # writes
                    seed: int = 0,                  # text number i draws with `seed + i`
                    ) -> list[str]:                 # each prompt and what follows it
     "`generate_ids` for texts: each goes on until it ends itself, fills the context, or has `max_new_tokens` more."
-    if isinstance(prompts, str): raise ValueError(f"prompts is one text, {prompts[:30]!r}; give a list of texts, [{prompts[:30]!r}]")
+    if isinstance(prompts, str):
+        raise ValueError(f"prompts is one text, {prompts[:30]!r}; give a list of texts, [{prompts[:30]!r}]")
     ids = [tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id] for prompt in prompts]
     added = generate_ids(model, ids, max_new_tokens, sampling, seed, tokenizer.eos_token_id)
     return [tokenizer.decode(begin + more, skip_special_tokens=True) for begin, more in zip(ids, added)]
@@ -280,7 +300,7 @@ def generate_texts(model: LanguageModel | Decoder, # writes
 def distinct_ngrams(rows: Sequence[Sequence[int]], # token ids of several texts
                     n: int = 4,                    # tokens a sequence
                     ) -> float:                    # from nearly 0, all the same, to 1, all different
-    "The share of different sequences of n tokens among all in a text (distinct-n, Li et al. 2016), mean over the texts."
+    "The share of different sequences of n tokens in a text (distinct-n, Li et al. 2016), mean over the texts."
     grams = [list(zip(*(row[i:] for i in range(n)))) for row in rows]
     if not all(grams): raise ValueError(f"a text has fewer than {n} tokens; give longer texts, or a smaller n")
     return sum(len(set(found)) / len(found) for found in grams) / len(grams)

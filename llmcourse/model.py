@@ -111,7 +111,7 @@ def apply_rotary(x: Tensor,   # (batch, heads, time, head_dim)
 
 # %% ../nbs/1_from_scratch/13_model.ipynb #c4eabfc1
 class Attention(nn.Module):
-    "Causal self-attention with several heads (Vaswani et al. 2017), rotary positions, keys and values in groups or not."
+    "Causal self-attention with several heads (Vaswani et al. 2017), rotary positions, shared keys or not."
     def __init__(self,
                  config: GPTConfig, # the shape
                  ):
@@ -127,13 +127,13 @@ class Attention(nn.Module):
                 x: Tensor,                  # (batch, time, d_model)
                 cos: Tensor,                # (time, head_dim)
                 sin: Tensor,                # (time, head_dim)
-                mask: Tensor | None = None, # added to the scores: 0 or minus infinity; None: nobody looks ahead
-                cache=None,                 # its `extend` keeps these keys and values and gives all so far; None: no others
+                mask: Tensor | None = None, # True where a query may look; None: everywhere but ahead
+                cache=None,                 # its `extend` keeps keys and values and gives all so far; None: no others
                 ) -> Tensor:                # (batch, time, d_model)
         q, k, v = (projection(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2) # (batch, heads, time, head_dim)
                    for projection in (self.q_proj, self.k_proj, self.v_proj))
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)                 # in float32
-        if cache is not None: k, v = cache.extend(k, v)                             # (batch, heads, earlier + time, ...)
+        if cache is not None: k, v = cache.extend(k, v)                             # (batch, heads, all, head_dim)
         dtype = torch.float32 if x.device.type == "cpu" else v.dtype                # bfloat16 is slow here on a CPU
         with torch.autocast(x.device.type, enabled=False):
             y = F.scaled_dot_product_attention(q.to(dtype), k.to(dtype), v.to(dtype), mask, enable_gqa=self.grouped,

@@ -62,7 +62,7 @@ class Bin(NamedTuple):
 def _check_events(probability, happened, at_least: int) -> tuple[np.ndarray, np.ndarray]:
     p, h = np.asarray(probability, float), np.asarray(happened)
     if p.ndim != 1 or p.shape != h.shape:
-        raise ValueError(f"probabilities of shape {p.shape} and outcomes of shape {h.shape}; give one of each, for each case")
+        raise ValueError(f"probabilities of shape {p.shape} and outcomes of shape {h.shape}; give each case one of both")
     if len(p) < at_least:
         raise ValueError(f"{len(p)} cases are too few for {at_least} bins; give more cases, or ask for fewer bins")
     if not ((p >= 0) & (p <= 1)).all():
@@ -124,9 +124,10 @@ def brier_parts(probability,     # (n,): of one event, said of each case
     "The parts of the Brier score of one event (Murphy 1973; within bins: Stephenson et al. 2008)."
     p, h = _check_events(probability, happened, bins)
     if h.min() == h.max():
-        raise ValueError(f"all {len(h)} outcomes are {h[0]:.0f}, so there is nothing to tell apart; give cases of both kinds")
+        raise ValueError(f"all {len(h)} outcomes are {h[0]:.0f}: nothing to tell apart; give cases of both kinds")
     inside = _bin_of(p, bins)
-    mean = lambda values: (np.bincount(inside, values) / np.maximum(np.bincount(inside), 1))[inside]   # of its bin, for each case
+    sizes = np.maximum(np.bincount(inside), 1)
+    mean = lambda values: (np.bincount(inside, values) / sizes)[inside]     # of its bin, for each case
     said, share = mean(p), mean(h)
     return {"miscalibration": float(((said - share)**2).mean()), "resolution": float(((share - h.mean())**2).mean()),
             "uncertainty": float(h.mean() * (1 - h.mean())),
@@ -140,7 +141,7 @@ class Temperature:
 
     def __post_init__(self):
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not 0 < self.value < math.inf:
-            raise ValueError(f"the temperature is {self.value!r}; it must be a finite number above 0, and 1 changes nothing")
+            raise ValueError(f"the temperature is {self.value!r}; give a finite number above 0; 1 changes nothing")
 
     def apply(self,
               probabilities,    # (n, n_labels): of each label, for each sentence
@@ -167,12 +168,13 @@ class Temperature:
             low, high = (middle, high) if expected > gained else (low, middle)   # too sure: warmer
         found = math.exp((low + high) / 2)
         if 0.011 < found < 90: return cls(found)
-        raise ValueError(f"the best temperature lies outside of 0.01 to 100, at {found:.3g}: these answers are all right, or "
-                         "no better than chance. Give more sentences, or look at the model and the order of its labels")
+        raise ValueError(f"the best temperature is not between 0.01 and 100 (stopped at {found:.3g}): the answers are "
+                         "all right, or no better than chance. Give more sentences, or check the order of the labels")
 
     def save(self, path: str | Path) -> None:
         "Write it as JSON."
-        with atomic_path(path) as scratch: scratch.write_text(json.dumps({"temperature": self.value}) + "\n", encoding="utf-8")
+        text = json.dumps({"temperature": self.value}) + "\n"
+        with atomic_path(path) as scratch: scratch.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Temperature:
@@ -182,9 +184,10 @@ class Temperature:
             raise ValueError(f"{path} does not hold a temperature ({error}); write one with Temperature.save") from error
 
 def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
-    if len(y) < 20: raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
+    if len(y) < 20:
+        raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
     if len(np.unique(y)) == 1:
-        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give sentences of every label, as they occur in use")
+        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as often as they occur in use")
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #a8b4e93c
 def mean_interval(values: Sequence[float], # one number a sentence, or the difference of two
@@ -195,8 +198,9 @@ def mean_interval(values: Sequence[float], # one number a sentence, or the diffe
     "A mean with its 95 % cluster bootstrap interval. Raises `ValueError` for one group only, or for NaN."
     values, (names, member) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
     if values.shape != member.shape:
-        raise ValueError(f"values of shape {values.shape} and groups of shape {member.shape}; give each sentence one of each")
-    if not np.isfinite(values).all(): raise ValueError(f"the values hold {values[~np.isfinite(values)][0]}; leave that sentence out, or mend it")
+        raise ValueError(f"values of shape {values.shape} and groups of shape {member.shape}; give each sentence both")
+    if not np.isfinite(values).all():
+        raise ValueError(f"the values hold {values[~np.isfinite(values)][0]}; leave that sentence out, or mend it")
     if len(names) < 2: raise ValueError(f"{len(names)} groups; an interval needs at least two, better thirty or more")
     weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)
     means = weights @ np.bincount(member, values) / (weights @ np.bincount(member))
@@ -210,9 +214,9 @@ def risk_coverage(sureness,  # (n,): how sure the model is of each answer, on an
     "The mean of `wrong` among the surest share of answers, for every share. Raises `ValueError` for NaN or no answers."
     s, e = np.asarray(sureness, float), np.asarray(wrong, float)
     if s.ndim != 1 or s.shape != e.shape or not len(s):
-        raise ValueError(f"sureness of shape {s.shape} and errors of shape {e.shape}; give one of each, for at least one answer")
-    if not (np.isfinite(s).all() and np.isfinite(e).all()):
-        raise ValueError(f"sureness and errors hold {[x for x in (*s, *e) if not math.isfinite(x)][0]}; leave that answer out, or mend it")
+        raise ValueError(f"sureness of shape {s.shape} and errors of shape {e.shape}; give both, for at least one answer")
+    odd = [x for x in (*s, *e) if not math.isfinite(x)]
+    if odd: raise ValueError(f"sureness and errors hold {odd[0]}; leave that answer out, or mend it")
     order = np.argsort(-s, kind="stable")
     kept, last = np.arange(1, len(s) + 1), np.append(np.diff(s[order]) != 0, True)   # equally sure answers stay together
     return (kept / len(s))[last], (np.cumsum(e[order]) / kept)[last]

@@ -45,13 +45,14 @@ class Trace(NamedTuple):
     @property
     def names(self) -> list[str]:
         "The parts that add to the stream, in their order."
-        return ["embedding"] + [f"{part} {layer}" for layer in range(len(self.weights)) for part in ("attention", "mlp")]
+        layers = range(len(self.weights))
+        return ["embedding"] + [f"{part} {layer}" for layer in layers for part in ("attention", "mlp")]
 
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #a2091105
 def _require_language_model(model: nn.Module) -> None:
     if not isinstance(model, LanguageModel):
-        raise TypeError(f"this is a {type(model).__name__}, and only a LanguageModel of llmcourse.model can be looked into; "
-                        "open one with load_checkpoint, for a classifier the language model that it was made from")
+        raise TypeError(f"this is a {type(model).__name__}, and only a LanguageModel of llmcourse.model can be looked "
+                        "into; open one with load_checkpoint, for a classifier the one that it was made from")
 
 @torch.no_grad()
 def trace(model: LanguageModel, # left as it was, also after an error
@@ -82,7 +83,9 @@ def head_scores(weights: Tensor,           # (layers, batch, heads, time, time),
                 period: int | None = None, # the tokens come again after so many; None: they do not
                 ) -> dict[str, Tensor]:    # for each kind (layers, heads): the mean share of attention, from 0 to 1
     """How much each head looks at itself, at the previous token, at the first; in repeated text, at the same token
-    before and at what followed it (induction, Olsson et al. 2022). Raises `ValueError` for a period that cannot tell."""
+    before and at what followed it (induction, Olsson et al. 2022).
+
+    Raises `ValueError` for fewer than 3 tokens, and for a period that cannot tell."""
     time = weights.shape[-1]
     if time < 3: raise ValueError(f"{time} tokens are too few to tell kinds of heads apart; give at least 3")
     if period is not None and not 3 <= period < time:

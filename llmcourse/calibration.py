@@ -28,8 +28,8 @@ def _check_rows(probabilities) -> np.ndarray:
         raise ValueError(f"probabilities of shape {p.shape}; give each sentence a row with one for each label")
     wrong = ~((p >= 0).all(1) & (abs(p.sum(1) - 1) < 1e-3))      # also where one is NaN
     if wrong.any():
-        raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add up to "
-                         "1. If these are logits, take their softmax first; if one is NaN, look for it in the model")
+        raise ValueError(f"row {wrong.argmax()} holds {p[wrong][0].tolist()}; probabilities are 0 or more and add up "
+                         "to 1. If these are logits, take their softmax first; if one is NaN, look for it in the model")
     return p
 
 def _check_probabilities(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,7 @@ class Bin(NamedTuple):
 def _check_events(probability, happened, at_least: int) -> tuple[np.ndarray, np.ndarray]:
     p, h = np.asarray(probability, float), np.asarray(happened)
     if p.ndim != 1 or p.shape != h.shape:
-        raise ValueError(f"probabilities of shape {p.shape} and outcomes of shape {h.shape}; give each case one of both")
+        raise ValueError(f"probabilities of shape {p.shape} and outcomes of shape {h.shape}; give each case both")
     if len(p) < at_least:
         raise ValueError(f"{len(p)} cases are too few for {at_least} bins; give more cases, or ask for fewer bins")
     if not ((p >= 0) & (p <= 1)).all():
@@ -181,13 +181,13 @@ class Temperature:
         "Read what `save` wrote. Raises `ValueError` that names the file if it is something else."
         try: return cls(json.loads(Path(path).read_text(encoding="utf-8"))["temperature"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} does not hold a temperature ({error}); write one with Temperature.save") from error
+            raise ValueError(f"{path} holds no temperature ({error}); write one with Temperature.save") from error
 
 def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
     if len(y) < 20:
         raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
     if len(np.unique(y)) == 1:
-        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as often as they occur in use")
+        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as they occur in use")
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #a8b4e93c
 def mean_interval(values: Sequence[float], # one number a sentence, or the difference of two
@@ -214,9 +214,10 @@ def risk_coverage(sureness,  # (n,): how sure the model is of each answer, on an
     "The mean of `wrong` among the surest share of answers, for every share. Raises `ValueError` for NaN or no answers."
     s, e = np.asarray(sureness, float), np.asarray(wrong, float)
     if s.ndim != 1 or s.shape != e.shape or not len(s):
-        raise ValueError(f"sureness of shape {s.shape} and errors of shape {e.shape}; give both, for at least one answer")
+        raise ValueError(f"sureness of shape {s.shape} and errors of shape {e.shape}; give at least one answer both")
     odd = [x for x in (*s, *e) if not math.isfinite(x)]
     if odd: raise ValueError(f"sureness and errors hold {odd[0]}; leave that answer out, or mend it")
     order = np.argsort(-s, kind="stable")
-    kept, last = np.arange(1, len(s) + 1), np.append(np.diff(s[order]) != 0, True)   # equally sure answers stay together
+    kept = np.arange(1, len(s) + 1)
+    last = np.append(np.diff(s[order]) != 0, True)    # equally sure answers stay together
     return (kept / len(s))[last], (np.cumsum(e[order]) / kept)[last]

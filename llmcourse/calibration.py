@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .data import LABELS, atomic_path
+from .data import atomic_path
 
 # %% auto #0
 __all__ = ['top_label', 'Bin', 'reliability', 'expected_calibration_error', 'brier', 'negative_log_likelihood', 'brier_parts',

@@ -82,7 +82,7 @@ def accumulate_gradients(model: nn.Module,                     # called as model
 def saved_bytes(compute: Callable[[], Tensor],        # a forward pass
                 apart: Iterable[Tensor] = (),         # not counted, for example the parameters
                 ) -> int:
-    "Bytes that autograd keeps for the backward pass of what `compute` returns, each piece of memory once."
+    "Bytes kept for the backward pass of what `compute` returns. Raises `ValueError` if there is no backward pass."
     known = {tensor.untyped_storage().data_ptr() for tensor in apart}
     kept = {}
     def put_away(tensor: Tensor) -> Tensor:
@@ -90,5 +90,6 @@ def saved_bytes(compute: Callable[[], Tensor],        # a forward pass
         if storage.data_ptr() not in known: kept[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()
     with torch.autograd.graph.saved_tensors_hooks(put_away, lambda tensor: tensor):
-        result = compute()  # noqa: F841  it holds the graph, so that no address is used twice
+        result = compute()                                           # holds the graph, so no address is used twice
+    if not result.requires_grad: raise ValueError("nothing here needs a gradient; compute with parameters that do")
     return sum(kept.values())

@@ -48,7 +48,7 @@ ROWS: dict[str, Row] = {row.id: row for row in [
            "1_from_scratch/10_anonymization", S3="preprocess: remove the irrelevant, missing data, categories, personal data"),
     *_rows("1_from_scratch/20_tuning", S4="select a model by task", S7="tune learning rate, layers, width"),
     *_rows("1_from_scratch/17_training", "1_from_scratch/16_optimization", S5="train: minimize the error between prediction and target"),
-    *_rows("1_from_scratch/18_evaluation", S6="evaluate: accuracy, precision, recall on separate data"),
+    *_rows("1_from_scratch/18_evaluation", "1_from_scratch/19_calibration", S6="evaluate: accuracy, precision, recall on separate data"),
     *_rows("1_from_scratch/22_monitoring", S8="deploy, monitor without end, test versions against each other"),
     *_rows("2_fine_tuning/24_pretrained", F1="select a pre-trained model by task"),
     *_rows("2_fine_tuning/25_finetuning", F2="prepare the data in the model's format", F3="fine-tune all parameters, after a small dry run",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .model import Attention, LanguageModel, apply_rotary
 
 # %% auto #0
-__all__ = ['attention_weights', 'Trace', 'trace', 'head_scores', 'attribute_logit', 'logit_lens', 'without']
+__all__ = ['attention_weights', 'Traced', 'trace', 'head_scores', 'attribute_logit', 'logit_lens', 'without']
 
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #bbcc4471
 def attention_weights(attention: Attention, # of one layer
@@ -34,7 +34,7 @@ def attention_weights(attention: Attention, # of one layer
     return scores.masked_fill(ahead, -math.inf).softmax(-1)
 
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #3eb9f266
-class Trace(NamedTuple):
+class Traced(NamedTuple):
     "What happened inside a language model while it read."
     tokens: Tensor        # (batch, time): the ids that it read
     stream: Tensor        # (layers + 1, batch, time, d_model): before each layer, and after the last
@@ -57,7 +57,7 @@ def _require_language_model(model: nn.Module) -> None:
 @torch.no_grad()
 def trace(model: LanguageModel, # left as it was, also after an error
           input_ids: Tensor,    # (batch, time), without padding on the left
-          ) -> Trace:
+          ) -> Traced:
     """Let the model read, without dropout, and record what its parts do.
 
     Raises `TypeError` for a classifier, `ValueError` for ids of another shape or a sequence longer than the context."""
@@ -73,13 +73,13 @@ def trace(model: LanguageModel, # left as it was, also after an error
         hooks.callback(model.train, was_training)
         logits = model.eval()(input_ids).logits
     cos, sin = backbone.cos[:input_ids.shape[1]], backbone.sin[:input_ids.shape[1]]
-    return Trace(input_ids, stream=torch.stack([seen[module][0] for module in (*layers, backbone.norm)]),
+    return Traced(input_ids, stream=torch.stack([seen[module][0] for module in (*layers, backbone.norm)]),
                  contributions=torch.stack([seen[module][1] for module in (backbone.embed_tokens, *parts)]),
                  weights=torch.stack([attention_weights(layer.self_attn, seen[layer.self_attn][0], cos, sin)
                                       for layer in layers]), logits=logits)
 
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #847d35ac
-def head_scores(weights: Tensor,           # (layers, batch, heads, time, time), as in `Trace`
+def head_scores(weights: Tensor,           # (layers, batch, heads, time, time), as in `Traced`
                 period: int | None = None, # the tokens come again after so many; None: they do not
                 ) -> dict[str, Tensor]:    # for each kind (layers, heads): the mean share of attention, from 0 to 1
     """How much each head looks at itself, at the previous token, at the first; in repeated text, at the same token
@@ -100,7 +100,7 @@ def head_scores(weights: Tensor,           # (layers, batch, heads, time, time),
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #bd68878d
 @torch.no_grad()
 def attribute_logit(model: LanguageModel, # the one that was traced
-                    traced: Trace,        # what it did
+                    traced: Traced,        # what it did
                     tokens: Tensor,       # (batch, time): the token at each position whose logit is asked for
                     ) -> Tensor:          # (1 + 2 * layers, batch, time): the share of each of `traced.names`
     "Split logits into what each part added, with the final norm's divisor held fixed (Elhage et al. 2021)."
@@ -116,7 +116,7 @@ def attribute_logit(model: LanguageModel, # the one that was traced
 # %% ../nbs/1_from_scratch/15_inspection.ipynb #f156a3ec
 @torch.no_grad()
 def logit_lens(model: LanguageModel, # the one that was traced
-               traced: Trace,        # what it did
+               traced: Traced,        # what it did
                ) -> Tensor:          # (layers + 1, batch, time, vocab_size): before the first layer, after each layer
     "The logits if the model stopped early: final norm and head on the stream at each depth (nostalgebraist 2020)."
     _require_language_model(model)

@@ -1,6 +1,6 @@
 """The stored GPT under EleutherAI's lm-eval: bits per byte of the validation sentences, beside our own figure.
 
-Usage: python bench/lm_eval.py 2>/dev/null      about two minutes; needs the package lm-eval (seen with 0.4.13)
+Usage: python bench/lm_eval.py 2>/dev/null      about a minute
 
 The task is written here as YAML over a local JSON file, so nothing is fetched. lm-eval puts the marker before each text
 itself, and our tokenizer does so too; `add_bos_token=False` leaves it at one. Without that the marker is predicted

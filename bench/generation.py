@@ -9,7 +9,6 @@ ratios within a round. *cache alone*: our model as it stands, with the cache but
 anew*: the weights are rearranged again in each call, as `generate_ids` does when it gets a model and no `Decoder`.
 """
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +21,8 @@ from llmcourse.data import load_data
 from llmcourse.generation import Decoder, generate_ids
 from llmcourse.model import load_checkpoint
 
+from _timing import seconds
+
 ROUNDS, NEW_TOKENS, PROMPT = 9, 64, 32
 FOLDER = Path(llmcourse.__file__).parent/"course_gpt"
 
@@ -31,14 +32,6 @@ class Plain(Decoder):
     def __init__(self, model): self.model, self.config, self.head = model, model.config, model.lm_head.weight
 
     def __call__(self, ids, cache): return self.model.lm_head(self.model.model(ids, cache)[:, -1])
-
-
-def seconds(task) -> float:
-    "How long a task takes: on one thread in seconds of that core's work, so that other programs do not count."
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    started = clock()
-    task()
-    return clock() - started
 
 
 def writers(prompts: list[list[int]], pad_id: int) -> dict:

@@ -12,7 +12,6 @@ The peak is what large matrix products reach here in that precision. A step's wo
 al. 2022): 6 operations a parameter and token, and 12 x layers x context x width a token for attention.
 """
 import sys
-import time
 from pathlib import Path
 from statistics import median
 
@@ -25,16 +24,10 @@ from llmcourse.data import load_data
 from llmcourse.model import LanguageModel, forward_flops, llama_config, load_checkpoint
 from llmcourse.training import LanguageModelBatches, TrainingConfig, get_scale, make_optimizer, native_precision
 
+from _timing import seconds
+
 ROUNDS, STEPS = 15, 3
 FOLDER = Path(llmcourse.__file__).parent/"course_gpt"
-
-
-def seconds(task) -> float:
-    "How long a task takes: on one thread in seconds of that core's work, so that other programs do not count."
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    started = clock()
-    task()
-    return clock() - started
 
 
 def real_batches(scale) -> LanguageModelBatches:

@@ -77,6 +77,7 @@ def pass_through(text: str | None,               # one text
     for number, step in enumerate(steps):
         try: result = step.function(passage.text)
         except Exception as error: result, passage.failed = f"{type(error).__name__}: {error}", True
+        if not step.drops and not isinstance(result, str): result, passage.failed = f"gave {result!r} and no text", True
         if passage.failed or (step.drops and result is not None):
             passage.dropped_by, passage.reason = number, result
             return passage
@@ -135,7 +136,7 @@ def _run_rows(splits: dict[str, Dataset], steps: Sequence[Change | Drop], proces
         if not len(rows): continue
         marked = rows.map(passed, batched=True, num_proc=min(processes, len(rows)) if processes > 1 else None, desc=split,
                           features=Features(rows.features | MARKS), load_from_cache_file=False,
-                          cache_file_name=str(scratch/f"{split}-{step_name(steps[0])}.arrow"))
+                          cache_file_name=str(scratch/f"{len(list(scratch.iterdir()))}-{split}.arrow"))
         _count(marked, reports)
         stays = [number for number, dropped_by in enumerate(marked["_dropped_by"]) if dropped_by is None]
         kept[split] = marked.select(stays).remove_columns(list(MARKS))

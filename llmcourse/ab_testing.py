@@ -15,11 +15,12 @@ from statistics import NormalDist
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from .calibration import wilson
 from .monitoring import Recorder, RecordingError, monitored_app
 
 # %% auto #0
-__all__ = ['Experiment', 'z_test', 'wilson', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide', 'count_feedback',
-           'ab_app', 'render_decision']
+__all__ = ['Experiment', 'z_test', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide', 'count_feedback', 'ab_app',
+           'render_decision']
 
 # %% ../nbs/1_from_scratch/23_ab_testing.ipynb #3a649f1e
 @dataclass(frozen=True)
@@ -56,15 +57,6 @@ def z_test(right_a: int,  # successes of A
     error = math.sqrt(pooled * (1 - pooled) * (1 / n_a + 1 / n_b))
     z = (right_b / n_b - right_a / n_a) / error if error else 0.0
     return z, 2 * (1 - _NORMAL.cdf(abs(z)))
-
-def wilson(right: int,           # successes
-           n: int,               # answers
-           alpha: float = 0.05,  # 0.05 for a 95 % interval
-           ) -> tuple[float, float]:
-    "Wilson's interval of a share (1927)."
-    z, p = _NORMAL.inv_cdf(1 - alpha / 2), right / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 def newcombe(right_a: int,         # successes of A
              n_a: int,             # answers of A

@@ -18,8 +18,8 @@ import numpy as np
 from .data import atomic_path
 
 # %% auto #0
-__all__ = ['top_label', 'Bin', 'reliability', 'expected_calibration_error', 'brier', 'negative_log_likelihood', 'brier_parts',
-           'Temperature', 'mean_interval', 'risk_coverage']
+__all__ = ['top_label', 'Bin', 'wilson', 'reliability', 'expected_calibration_error', 'brier', 'negative_log_likelihood',
+           'brier_parts', 'Temperature', 'bootstrap_mean', 'risk_coverage']
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #068738d5
 def _check_rows(probabilities) -> np.ndarray:
@@ -75,10 +75,14 @@ def _bin_of(p: np.ndarray, bins: int) -> np.ndarray:
     if bins < 1: raise ValueError(f"{bins} bins; ask for at least 1")
     return np.searchsorted(np.quantile(p, np.linspace(0, 1, bins + 1))[1:-1], p)
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    z = NormalDist().inv_cdf(0.975)
-    middle, half = share + z**2 / (2*n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+def wilson(right: int,           # successes
+           n: int,               # answers
+           alpha: float = 0.05,  # 0.05 for a 95 % interval
+           ) -> tuple[float, float]:
+    "Wilson's interval of a share (1927)."
+    z, p = NormalDist().inv_cdf(1 - alpha / 2), right / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 def reliability(probability,     # (n,): said of each case
                 happened,        # (n,): whether it came true
@@ -88,7 +92,7 @@ def reliability(probability,     # (n,): said of each case
     p, h = _check_events(probability, happened, bins)
     inside = _bin_of(p, bins)
     groups = [inside == b for b in np.unique(inside)]
-    return [Bin(int(g.sum()), p[g].mean(), h[g].mean(), *_wilson(h[g].mean(), int(g.sum()))) for g in groups]
+    return [Bin(int(g.sum()), p[g].mean(), h[g].mean(), *wilson(int(h[g].sum()), int(g.sum()))) for g in groups]
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #6bcdf390
 def expected_calibration_error(probability,     # (n,): said of each case
@@ -190,7 +194,7 @@ def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
         raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as they occur in use")
 
 # %% ../nbs/1_from_scratch/19_calibration.ipynb #a8b4e93c
-def mean_interval(values: Sequence[float], # one number a sentence, or the difference of two
+def bootstrap_mean(values: Sequence[float], # one number a sentence, or the difference of two
                   groups: Sequence,        # the review of each sentence: whole reviews are drawn
                   samples: int = 1000,     # resamples
                   seed: int = 0,           # fixes the resamples

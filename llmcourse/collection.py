@@ -457,6 +457,7 @@ class Repeated(io.RawIOBase):
 def peak_memory() -> float:
     "The largest resident memory that this process had so far, in megabytes."
     try: return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1000
-    except OSError:                          # no Linux
+    except OSError:                          # no Linux; there ru_maxrss would not do, as a child's counts its parent's
         import resource
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        import sys
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

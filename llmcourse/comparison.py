@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
-import resource
 import subprocess
 import sys
 import time
@@ -26,6 +24,7 @@ from safetensors.torch import save
 from tqdm.auto import tqdm
 
 from .adapters import add_adapters
+from .collection import peak_memory
 from .customization import customize, halves_matched
 from .data import ARCHIVE_SHA256, LABELS, atomic_path, load_data
 from .evaluation import bootstrap_interval, latency_ms, paired_difference, predict_probabilities, score
@@ -115,12 +114,6 @@ def _pretraining(scale: Scale, steps: int) -> float:
     train(model, batches, title="pre-training")
     return (time.process_time() - start) / steps * scale.pretraining_steps
 
-def _peak_mb() -> float:
-    "The most memory that this process held. Linux counts the parent's into ru_maxrss, but not into VmHWM."
-    status = Path("/proc/self/status")
-    own = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return int(own[1]) / 1e3 if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-
 def _body(model): return getattr(model, "model", model) if isinstance(model, PrefixTuning) else model
 
 def measure(technique: str,                # a key of `CONTENDERS`
@@ -138,7 +131,7 @@ def measure(technique: str,                # a key of `CONTENDERS`
     model, tokenizer = c.fit(data, epochs, seed)
     seconds = time.process_time() - start
     if c.road == "A1": seconds += _pretraining(get_scale("laptop"), 20 if sentences is None else 3)
-    row = {"technique": technique, "road": c.road, "seed": seed, "seconds": seconds, "peak_memory_mb": _peak_mb(),
+    row = {"technique": technique, "road": c.road, "seed": seed, "seconds": seconds, "peak_memory_mb": peak_memory(),
            "trainable_parameters": count_parameters(model)[0], "parameters": count_parameters(model)[1], "bytes_shipped": shipped_bytes(model)}
     model.eval()
     answers = {name: predict_probabilities(model, tokenizer, list(split["text"])).argmax(-1).tolist()

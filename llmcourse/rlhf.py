@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from .data import atomic_path, load_data
 from .evaluation import bits_per_byte
-from .model import (GPT, GPTConfig, LanguageModel, Output, apply_rotary, llama_config, load_checkpoint,
-                             save_checkpoint)
+from .generation import KVCache
+from .model import GPT, GPTConfig, LanguageModel, Output, llama_config, load_checkpoint, save_checkpoint
 from .preprocessing import clean
 from .training import ClassificationBatches, TrainingConfig, train
 
@@ -227,25 +227,6 @@ class Samples(NamedTuple):
     mask: Tensor       # (batch, new): 1 for the tokens of the completion, its end included
     logps: Tensor      # (batch, new): log-probability of each token when it was drawn, 0 for padding
 
-def _attend(attention, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor]) -> Tensor:
-    "`Attention` for new tokens only: keys and values of the earlier ones come from the cache."
-    q, k, v = (projection(x).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)      # (batch, heads, new, head_dim)
-               for projection in (attention.q_proj, attention.k_proj, attention.v_proj))
-    q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
-    first = not cache
-    cache[:] = (k, v) if first else (torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2))
-    y = F.scaled_dot_product_attention(q, *cache, is_causal=first)
-    return attention.o_proj(y.transpose(1, 2).flatten(2))                                 # (batch, new, d_model)
-
-def _next_logits(model: LanguageModel, ids: Tensor, caches: list[list[Tensor]]) -> Tensor:
-    "Logits of the token that follows `ids`, of which the cached beginning is not computed again."
-    gpt, start, end = model.model, caches[0][0].shape[2] if caches[0] else 0, ids.shape[1]
-    x = gpt.embed_tokens(ids[:, start:])                                                  # (batch, new, d_model)
-    for layer, cache in zip(gpt.layers, caches):
-        x = x + _attend(layer.self_attn, layer.input_layernorm(x), gpt.cos[start:end], gpt.sin[start:end], cache)
-        x = x + layer.mlp(layer.post_attention_layernorm(x))
-    return model.lm_head(gpt.norm(x[:, -1]))                                              # (batch, vocab_size)
-
 @torch.no_grad()
 def sample(model: LanguageModel,      # the policy
            tokenizer,                 # its own
@@ -255,13 +236,14 @@ def sample(model: LanguageModel,      # the policy
            ) -> Samples:
     "Let a policy complete prompts by chance, exactly as it bets (temperature 1, all tokens), all at the same time."
     chance, ids, alive = torch.Generator().manual_seed(seed), prompts, torch.ones(len(prompts), dtype=torch.bool)
-    caches, masks, logps = [[] for _ in model.model.layers], [], []
+    cache, unread, masks, logps = KVCache(model.config, len(prompts), prompts.shape[1] + max_new_tokens), prompts, [], []
     for _ in range(max_new_tokens):
-        bets = _next_logits(model, ids, caches).log_softmax(-1)                           # (batch, vocab_size)
+        bets = model.lm_head(model.model(unread, cache)[:, -1]).log_softmax(-1)           # (batch, vocab_size)
         drawn = torch.multinomial(bets.exp(), 1, generator=chance)                        # (batch, 1)
         logps.append(bets.gather(1, drawn).squeeze(1) * alive)
         masks.append(alive)
-        ids = torch.cat([ids, torch.where(alive[:, None], drawn, tokenizer.pad_token_id)], 1)
+        unread = torch.where(alive[:, None], drawn, tokenizer.pad_token_id)               # (batch, 1)
+        ids = torch.cat([ids, unread], 1)
         alive = alive & (drawn.squeeze(1) != tokenizer.eos_token_id)
     return Samples(ids, torch.stack(masks, 1).float(), torch.stack(logps, 1))
 

@@ -75,7 +75,12 @@ def _ratings(split: Dataset, rating_label: Callable[[float], int]) -> _Ratings:
     raters = np.array([len(r or ()) for r in given])
     if not raters.all():
         raise ValueError(f"row {raters.argmin()} has no rating; leave such rows out with split.filter")
-    found = _Ratings(np.concatenate(given).astype(float), np.repeat(np.arange(len(given)), raters), raters)
+    try: values = np.concatenate(given).astype(float)
+    except ValueError as error: raise ValueError(f"ratings must be numbers, and here {error}; convert that column first") from error
+    found = _Ratings(values, np.repeat(np.arange(len(given)), raters), raters)
+    if not np.isfinite(values).all():
+        row = found.row[~np.isfinite(values)][0]
+        raise ValueError(f"row {row} has the ratings {given[row]}; leave out what is no number")
     wrong = np.flatnonzero(_labels_of(found.means, rating_label) != labels)
     if len(wrong):
         raise ValueError(f"row {wrong[0]} has the mean rating {found.means[wrong[0]]:.2f} and the label {labels[wrong[0]]}, "
@@ -148,6 +153,8 @@ def flip_chance(ratings: Sequence[Sequence[float]],               # of each sent
                 seed: int = 0,                                    # which raters are drawn
                 ) -> np.ndarray:                                  # (sentences,) share of panels that give another label
     "How often another panel of raters, drawn from the same ones with replacement, gives a sentence another label."
+    bare = next((row for row, given in enumerate(ratings) if not len(given)), None)
+    if bare is not None: raise ValueError(f"sentence {bare} has no rating, so it has no label that could flip; leave it out")
     rng, means, labels = np.random.default_rng(seed), [], []
     for given in ratings:
         given, n = np.asarray(given, dtype=float), raters or len(given)
@@ -223,6 +230,7 @@ def _value_counts(ratings: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.nd
     values, position = np.unique(np.concatenate(rated), return_inverse=True)
     if len(values) > 1000:
         raise ValueError(f"{len(values):,} distinct ratings; a table of all their pairs would not fit, so round them first")
+    if not np.isfinite(values).all(): raise ValueError("a rating is nan or infinite; leave out the ratings that are not there")
     counts = np.zeros((len(rated), len(values)))
     np.add.at(counts, (np.repeat(np.arange(len(rated)), [len(r) for r in rated]), position), 1)
     return values, counts
@@ -249,6 +257,7 @@ def split_half(ratings: Sequence[Sequence[float]],  # of each sentence
     if len(given) < 2:
         raise ValueError(f"{len(given)} sentences with two ratings or more; a correlation takes at least two")
     values, n = np.concatenate(given), np.array([len(r) for r in given])
+    if np.ptp(values) == 0: raise ValueError(f"every rating is {values[0]:g}; without any difference nothing correlates")
     row, place = np.repeat(np.arange(len(n)), n), np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
     found = []
     for _ in range(splits):
@@ -406,7 +415,8 @@ class Probe(NamedTuple):
 def mentions(texts: Sequence[str],  # sentences
              words: Sequence[str],  # a word list
              ) -> np.ndarray:       # True where one of them occurs as a whole word, in capitals or not
-    "Which sentences hold a word of a list."
+    "Which sentences hold a word of a list. Raises `ValueError` if the list is empty."
+    if not words: raise ValueError("the word list is empty, and an empty pattern would match every sentence; give it a word, or leave it out")
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.I)
     return np.array([bool(pattern.search(text)) for text in texts])
 
@@ -424,7 +434,7 @@ def bias_probes(split: Dataset,                                  # with the colu
     outcome = np.array([np.mean(r) for r in split["ratings"]]) if outcome is None else np.asarray(outcome, dtype=float)
     if len(outcome) != len(split):
         raise ValueError(f"{len(outcome)} outcomes for {len(split)} sentences; each needs one")
-    weights, width = _resamples(members, samples, seed), norm.isf(0.025 / len(word_lists))
+    weights, width = _resamples(members, samples, seed), norm.isf(0.025 / max(len(word_lists), 1))
     probes = []
     for name, words in word_lists.items():
         found = mentions(texts, words)
@@ -456,7 +466,10 @@ def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one 
     "How far a score moves when one thing changes in each text, with a 95 % paired bootstrap interval."
     if len(texts) != len(changed) or not len(texts):
         raise ValueError(f"{len(texts)} texts and {len(changed)} changed ones; each needs its partner")
-    moved = np.asarray(score(list(changed)), dtype=float) - np.asarray(score(list(texts)), dtype=float)
+    before, after = (np.asarray(score(list(given)), dtype=float) for given in (texts, changed))
+    if not before.shape == after.shape == (len(texts),):
+        raise ValueError(f"the score of {len(texts)} texts has the shapes {before.shape} and {after.shape}; it must give one number a text")
+    moved = after - before
     member = np.unique(np.arange(len(texts)) if clusters is None else np.asarray(clusters), return_inverse=True)[1]
     n = member.max() + 1
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=samples)
@@ -508,8 +521,8 @@ def _table(head: Sequence, rows: Sequence[Sequence]) -> list[str]:
     return [line(head), line(["---"] * len(head)), *map(line, rows), ""]
 
 def _annotation(split: Dataset, rating_label) -> list[str]:
-    if "ratings" not in split.column_names:
-        return ["The data hold no ratings of single raters, so label noise cannot be measured.", ""]
+    if "ratings" not in split.column_names or max(len(given or ()) for given in split["ratings"]) < 2:
+        return ["No sentence has the ratings of two raters, so label noise cannot be measured.", ""]
     n = rater_noise(split, rating_label)
     return [f"- {n.raters:g} raters a sentence (median); {n.single:.0%} of single ratings fall on the side of the label; "
             f"{n.unanimous:.0%} of the sentences are without dissent.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html.entities import html5
 
 import ftfy
@@ -56,6 +56,9 @@ def by_importance(splits: Iterable[str],  # names of splits
 def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be None
           ) -> tuple[DatasetDict, dict[str, dict[str, int]]]:  # the clean splits, all columns kept; for each split the count of each of `STEPS`
     "Clean each text, then drop rows that are empty, repeated in their split, or also in a split that matters more (test, then validation)."
+    if not isinstance(dataset, Mapping):
+        raise ValueError(f"clean protects the test from the training split, so it needs named splits, not a {type(dataset).__name__}; "
+                         "give DatasetDict({'train': dataset})")
     for split in dataset:
         if "text" not in dataset[split].column_names:
             raise ValueError(f"split {split!r} has no column 'text', only {dataset[split].column_names}; rename the column that holds the text")

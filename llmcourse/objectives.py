@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from statistics import NormalDist
 
@@ -107,7 +108,9 @@ class Check:
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #8e486ee5
 @dataclass(frozen=True)
 class Objective:
-    "What a model is for and the numbers it must reach. It is written down before training and travels with the model."
+    """What a model is for and the numbers it must reach. It is written down before training and travels with the model.
+
+    Raises `ValueError` for a bound that is no number, and for a floor that would undo the target."""
     problem: str                                             # the problem, in words
     task: str                                                # for example `text-classification`, as model hubs name it
     metric: str                                              # the one number to steer by
@@ -117,7 +120,14 @@ class Objective:
     costs: CostMatrix | None = None                          # what errors cost; None where nobody has said
 
     def __post_init__(self):
-        if isinstance(self.costs, dict): object.__setattr__(self, "costs", CostMatrix(**self.costs))   # from JSON
+        if not isinstance(self.costs, CostMatrix | None):
+            object.__setattr__(self, "costs", CostMatrix(**self.costs))                                # from JSON
+        if self.metric in self.at_least:
+            raise ValueError(f"{self.metric} has the target {self.target} and the floor {self.at_least[self.metric]}; "
+                             "give what it must reach once, as the target")
+        for name, bound in {self.metric: self.target, **self.at_least, **self.at_most}.items():
+            if not isinstance(bound, Real) or math.isnan(bound):
+                raise ValueError(f"the bound of {name} is {bound!r}; give a number")
 
     def check(self,
               measured: dict[str, float],  # name of a metric → its value

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -22,6 +21,7 @@ from pathlib import Path
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from filelock import FileLock
+from huggingface_hub import constants, get_session
 from platformdirs import user_cache_dir
 
 # %% auto #0
@@ -51,10 +51,11 @@ def atomic_path(target: str | Path,  # the file or folder to create
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    made = scratch/target.name
     try:
-        yield scratch/target.name
-        if target.is_dir(): shutil.rmtree(target)
-        os.replace(scratch/target.name, target)
+        yield made
+        if made.exists() and target.is_dir(): os.replace(target, scratch/f"{target.name}.old")
+        os.replace(made, target)
     except Exception as error:
         if not _is_disk_full(error): raise
         raise OSError(f"the disk of {target.parent} is full; nothing was changed there. "
@@ -131,15 +132,18 @@ def parse_source(archive: bytes,  # the ICWSM-14 archive
     def table(suffix):
         lines = read_member(archive, f"{SOURCES[source]}_{suffix}.txt").decode("utf-8-sig").splitlines()
         return [line.split("\t") for line in lines if line]
-    ratings = {row[0]: json.loads(row[3]) for row in table("anonDataRatings")}
+    ratings = {row[0]: row[-1] for row in table("anonDataRatings")}
     found = []
     for number, row in enumerate(table("GroundTruth"), 1):
-        if len(row) != 3 or not ratings.get(row[0]):
-            raise ValueError(f"{source}, row {number}: expected id, rating and text, and ratings for that id; found {row!r}")
-        given = ratings[row[0]]
-        rating = sum(given) / len(given)
-        found.append({"text": row[2], "rating": rating, "ratings": given, "label": label_of(rating),
-                      "source": source, "group": row[0].split("_")[0]})
+        try:
+            name, _, text = row
+            given = json.loads(ratings[name])
+            rating = sum(given) / len(given)
+        except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+            raise ValueError(f"{source}, row {number}: expected id, rating and text, and ratings for that id; "
+                             f"found {row!r} and {ratings.get(row[0], 'none')!r}") from error
+        found.append({"text": text, "rating": rating, "ratings": given, "label": label_of(rating),
+                      "source": source, "group": name.split("_")[0]})
     return found
 
 # %% ../nbs/1_from_scratch/02_data.ipynb #85cf4253
@@ -169,13 +173,9 @@ def build_source(archive: bytes,  # the ICWSM-14 archive
 # %% ../nbs/1_from_scratch/02_data.ipynb #54887350
 def hub_is_reachable(timeout: float = 3.0,  # seconds to wait for an answer
                      ) -> bool:
-    "Whether the Hugging Face hub answers from here."
-    from urllib.parse import urlsplit
-    from huggingface_hub.constants import ENDPOINT
-    address = urlsplit(ENDPOINT)
-    try: socket.create_connection((address.hostname, address.port or 443), timeout).close()
-    except OSError: return False
-    return True
+    "Whether the Hugging Face hub answers from here, through the proxy of this machine if it has one."
+    try: return get_session().head(constants.ENDPOINT, timeout=timeout).status_code < 500
+    except Exception: return False       # whose type depends on the version of huggingface_hub
 
 def _load_from_hub(name: str) -> DatasetDict:
     if "/" not in name:

@@ -21,14 +21,21 @@ __all__ = ['LOUDNESS', 'repeated_lines', 'drop_lines', 'normal_form', 'exact_cop
            'first_of_cluster', 'extra_copies', 'contamination', 'decontaminate', 'ngram_overlap']
 
 # %% ../nbs/1_from_scratch/09_deduplication.ipynb #7c210f9d
+def _check_text(text: str) -> None:
+    if not isinstance(text, str): raise TypeError(f"a text must be a string, not {text!r}; drop missing texts first")
+
 def _line_hash(line: str) -> bytes: return hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
-def _lines(text: str) -> list[str]: return [line.strip() for line in text.splitlines() if line.strip()]
+def _lines(text: str) -> list[str]:
+    _check_text(text)
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 def repeated_lines(documents: Iterable[str],  # texts of many lines; passed over twice, so not a generator
                    least: int = 10,           # in at least this many documents
                    ) -> dict[str, int]:       # line -> number of documents with it, the commonest first
     "Lines, without the space around them, that stand in at least `least` documents."
+    if isinstance(documents, str) or iter(documents) is documents:
+        raise TypeError(f"documents are passed over twice: a list of texts is needed, not a {type(documents).__name__}")
     counts = Counter(h for text in documents for h in {_line_hash(line) for line in _lines(text)})
     found = {}
     for text in documents:
@@ -49,7 +56,7 @@ LOUDNESS = re.compile(r"[\s.,!?'\"…-]+")
 def normal_form(text: str,  # any text
                 ) -> str:   # lower case, words with one space between; empty if there was nothing but punctuation
     "What two texts have in common that differ only in case, space and loudness. For comparing, not for training on."
-    if not isinstance(text, str): raise TypeError(f"a text must be a string, not {text!r}; drop missing texts first")
+    _check_text(text)
     return LOUDNESS.sub(" ", text.casefold()).strip()
 
 def exact_copies(texts: list[str],  # any texts
@@ -141,7 +148,8 @@ def candidate_pairs(signatures: np.ndarray,  # (texts, num_perm)
                     rows: int,               # numbers in each
                     ) -> set[tuple[int, int]]:  # pairs of rows, the smaller first
     "All pairs of texts whose signatures agree in at least one whole band."
-    if not 1 <= bands * rows <= signatures.shape[1]:
+    if min(bands, rows) < 1: raise ValueError(f"{bands} bands of {rows} rows: at least 1 of each is needed")
+    if bands * rows > signatures.shape[1]:
         raise ValueError(f"{bands} bands of {rows} rows need {bands * rows} numbers, but a signature has {signatures.shape[1]}")
     pairs = set()
     for band in range(bands):
@@ -206,6 +214,7 @@ def decontaminate(dataset: DatasetDict,    # splits with a column `text`, of whi
                   threshold: float = 0.8,  # least Jaccard similarity of twins
                   ) -> tuple[DatasetDict, dict[str, int]]:  # the splits, and how many rows left each
     "Drop from validation each text with a twin in test, and from train each with a twin in test or validation."
+    if not isinstance(dataset, dict): raise TypeError(f"splits are needed, as in a DatasetDict, not a {type(dataset).__name__}")
     kept, dropped = DatasetDict(dataset), dict.fromkeys(dataset, 0)
     for split, before in (("validation", ("test",)), ("train", ("test", "validation"))):
         held = [text for other in before if other in kept for text in kept[other]["text"]]

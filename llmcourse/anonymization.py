@@ -80,6 +80,7 @@ IBAN_LENGTHS = {code[:2]: int(code[2:]) for code in
 def passes_mod97(iban: str,  # letters and digits, without blanks
                  ) -> bool:
     "Whether the check digits of an IBAN are right (ISO 7064, mod 97-10)."
+    if not re.fullmatch("[A-Za-z]{2}[0-9]{2}[A-Za-z0-9]+", iban): return False
     moved = iban[4:] + iban[:4]
     return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
 
@@ -147,11 +148,19 @@ _DIGITS = re.compile(r"(?:\d[^\w\n]{0,3}){6}\d")
 
 REGIONS = ("US", "GB")
 
+@cache
+def _check_regions(regions: tuple[str, ...]) -> None:
+    from phonenumbers import SUPPORTED_REGIONS
+    unknown = [region for region in regions if region not in SUPPORTED_REGIONS]
+    if isinstance(regions, str) or unknown:         # nothing would be found, and nobody would know
+        raise ValueError(f"regions is {regions!r}; give codes of ISO 3166 in capitals, for instance ('US', 'GB')")
+
 def find_phones(text: str,                           # any text
                 regions: tuple[str, ...] = REGIONS,  # countries (ISO 3166) whose numbers come without a country code
                 ) -> Iterator[tuple[int, int]]:
-    "Where telephone numbers begin and end that are valid in one of the regions, or anywhere with their country code."
+    "Where numbers begin and end that are valid in one of the regions, or anywhere with their country code. `ValueError` for an unknown region."
     from phonenumbers import PhoneNumberMatcher
+    _check_regions(regions if isinstance(regions, str) else tuple(regions))
     if not _DIGITS.search(text): return
     done = set()
     for region in regions:
@@ -248,6 +257,7 @@ def find_personal(text: str,                                # any text
                   all_urls: bool = True,                    # False: only web addresses with a secret in them
                   ) -> list[Span]:                          # in order, none overlapping
     "Find web and e-mail addresses, account and card numbers, machine addresses, telephone numbers and names."
+    if not isinstance(text, str): raise TypeError(f"a text must be a string, not {text!r}; drop missing texts first")
     def telling_urls(text): return (span for span in find_urls(text) if all_urls or url_secrets(text[slice(*span)]))
     finders = [("URL", telling_urls), ("EMAIL", find_emails), ("IBAN", find_ibans), ("CARD", find_cards), ("IP", find_ips),
                ("PHONE", find_digits), ("PHONE", lambda text: find_phones(text, regions)), ("NAME", find_handles), ("NAME", find_names)]
@@ -263,6 +273,7 @@ def find_personal(text: str,                                # any text
 def _international(number: str, regions: tuple[str, ...]) -> str:
     "A telephone number with its country code, if it is valid in one of the regions, else its digits."
     from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, is_valid_number, parse
+    _check_regions(regions if isinstance(regions, str) else tuple(regions))
     for region in regions:
         try: parsed = parse(number, region)
         except NumberParseException: continue

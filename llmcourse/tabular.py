@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -40,15 +40,16 @@ def missing(values: Iterable,        # a column, of any types
 def to_numbers(values: Iterable,     # a column of numbers, or of text that says numbers
                also: Iterable = (),  # values that stand for nothing, e.g. `(-999,)`
                ) -> np.ndarray:      # of float64, NaN where a value is missing
-    "A column as numbers. Raises `ValueError` that names the value and its row if something is neither number nor missing."
+    "A column as numbers. Raises `ValueError` that names the value and its row if something is neither a finite number nor missing."
     values = list(values)
     column = np.full(len(values), np.nan)
     for row, (value, absent) in enumerate(zip(values, missing(values, also))):
         if absent: continue
         try: column[row] = float(value)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"row {row} holds {value!r}, which is no number; correct it, or name it in `also` "
-                             "if it means that nothing is there") from error
+        except (TypeError, ValueError, OverflowError): column[row] = np.inf
+        if not math.isfinite(column[row]):
+            raise ValueError(f"row {row} holds {value!r:.40}, which is no finite number; correct it, or name it in `also` "
+                             "if it means that nothing is there")
     column[missing(column, also)] = np.nan      # "-999" as text
     return column
 
@@ -61,7 +62,7 @@ TYPICAL = {"mean": np.mean, "median": np.median, "most frequent": _most_frequent
 
 def learn_fills(values: Iterable,             # a column of numbers of the training rows, with holes
                 how: str = "mean",            # a key of `TYPICAL`
-                by: Sequence | None = None,   # the group of each row
+                by: Sequence | None = None,   # the group of each row, which may be missing too
                 ) -> dict:                    # group → what to fill its holes with; under None, what to fill with otherwise
     "What to write into holes. Raises `ValueError` for an unknown `how`, or a column that holds nothing."
     if how not in TYPICAL: raise ValueError(f"how={how!r} is not known; choose one of {', '.join(TYPICAL)}")
@@ -71,8 +72,10 @@ def learn_fills(values: Iterable,             # a column of numbers of the train
         raise ValueError(f"all {len(column)} values are missing, so there is nothing to learn a {how} from; drop the column")
     fills = {None: float(TYPICAL[how](column[there]))}
     if by is None: return fills
-    groups = _same_length(by, column)
-    return fills | {group: float(TYPICAL[how](column[there & (groups == group)])) for group in dict.fromkeys(groups[there])}
+    members = defaultdict(list)
+    for value, group, nameless in zip(column, _same_length(by, column), missing(by)):
+        if not math.isnan(value) and not nameless: members[group].append(value)
+    return fills | {group: float(TYPICAL[how](found)) for group, found in members.items()}
 
 def impute(values: Iterable,            # a column of numbers with holes
            fills: dict,                 # from `learn_fills`
@@ -83,8 +86,8 @@ def impute(values: Iterable,            # a column of numbers with holes
     groups = [None] * len(column) if by is None else _same_length(by, column)
     return np.array([fills.get(group, fills[None]) if math.isnan(value) else value for value, group in zip(column, groups)])
 
-def _same_length(groups: Sequence, column: np.ndarray) -> np.ndarray:
-    if len(groups) == len(column): return np.array(groups, dtype=object)
+def _same_length(groups: Sequence, column: np.ndarray) -> Sequence:
+    if len(groups) == len(column): return groups
     raise ValueError(f"{len(groups)} groups for {len(column)} values; give the group of each row")
 
 # %% ../nbs/1_from_scratch/08_tabular.ipynb #185b1b7d

@@ -122,12 +122,13 @@ def cut_word(word: str,                           # a word from `pre_tokenize`
     return [token for token in tokens if token]
 
 # %% ../nbs/1_from_scratch/12_tokenizer.ipynb #c0d2b985
-def _check_text(text: str) -> None:
+def _check_text(text: str) -> str:
     if not isinstance(text, str): raise TypeError(f"a tokenizer needs text, not {type(text).__name__}: {text!r:.60}")
     try: text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it has no "
                          "UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
+    return text
 
 def _check_texts(texts: Iterable[str]) -> None:
     if isinstance(texts, str): raise TypeError("a list of texts is needed, not one string; pass [text]")
@@ -135,6 +136,9 @@ def _check_texts(texts: Iterable[str]) -> None:
 def _check_merges(merges: list[tuple[bytes, bytes]], where: str = "merge", first: int = 0) -> None:
     made, seen = {bytes([byte]) for byte in range(256)}, {}
     for n, pair in enumerate(merges, first):
+        if len(pair) != 2 or not all(isinstance(token, bytes) for token in pair):
+            raise TypeError(f"{where} {n} must be a pair of bytes, not {pair!r}; for files of merges there are load_gpt2_files "
+                            "and load_tokenizer_json")
         for token in pair:
             if token in made: continue
             raise ValueError(f"{where} {n} joins {_shown(token)!r}, which nothing before it makes")
@@ -369,6 +373,6 @@ def train_tokenizer(texts: Iterable[str],       # clean training text
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{END} $A", special_tokens=[(END, 0)])
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=[END, PAD], show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(map(_check_text, texts), trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=PAD,
                                    clean_up_tokenization_spaces=False, split_special_tokens=True)

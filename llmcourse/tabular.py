@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def to_numbers(values: Iterable,     # a column of numbers, or of text that says
         try: column[row] = float(value)
         except (TypeError, ValueError, OverflowError): column[row] = np.inf
         if not math.isfinite(column[row]):
-            raise ValueError(f"row {row} holds {value!r:.40}, which is no finite number; correct it, or name it in `also` "
+            raise ValueError(f"row {row} holds {reprlib.repr(value)}, which is no finite number; correct it, or name it in `also` "
                              "if it means that nothing is there")
     column[missing(column, also)] = np.nan      # "-999" as text
     return column

@@ -75,7 +75,7 @@ def main(gigabytes: float = 5) -> None:
             got = {}
             for part, how in (("tenth", "bare"), ("tenth", "ours"), ("whole", "ours")):
                 command = [sys.executable, __file__, "child", folder, kind, part, str(size if part == "whole" else size // 10), how]
-                got[part, how] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+                got[part, how] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
             tenth, whole, plain = got["tenth", "ours"], got["whole", "ours"], got["tenth", "bare"]
             print(f"{kind[1:]:8} {gigabytes:g} GB, {whole['rows']:,} texts: {whole['seconds']:.0f} s, {size / 1e6 / whole['seconds']:.0f} MB/s, "
                   f"peak {whole['peak']:.0f} MB (a tenth of it: {tenth['peak']:.0f} MB); "

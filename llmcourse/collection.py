@@ -34,9 +34,9 @@ from .data import atomic_path, hub_is_reachable
 # %% auto #0
 __all__ = ['MAX_DOCUMENT', 'MAX_PAGE', 'MAX_UNPACKED', 'MAX_RATIO', 'MAX_PAGES', 'MAX_LINE', 'TABLES', 'SCHEMA',
            'UnreadableError', 'Document', 'make_document', 'CollectionReport', 'printable', 'files_of', 'open_regular',
-           'read_bytes', 'html_text', 'main_text', 'epub_text', 'pdf_text', 'strip_gutenberg', 'plain_text',
-           'read_document', 'read_lines', 'jsonl_rows', 'csv_rows', 'parquet_rows', 'read_rows', 'read_hub', 'collect',
-           'save_documents', 'Repeated', 'peak_memory']
+           'read_bytes', 'parse_html', 'html_text', 'main_text', 'epub_text', 'pdf_text', 'strip_gutenberg',
+           'plain_text', 'read_document', 'read_lines', 'jsonl_rows', 'csv_rows', 'parquet_rows', 'read_rows',
+           'read_hub', 'collect', 'save_documents', 'Repeated', 'peak_memory']
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #82d6b5d3
 class UnreadableError(ValueError):
@@ -133,15 +133,22 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError: return False
     return True
 
+def parse_html(content: bytes,  # a web page, however broken
+               ):               # the root of its tree, an element of lxml
+    "The tree of a page, without comments. Raises `UnreadableError` if it has none."
+    try: from lxml import etree, html
+    except ImportError as error: raise UnreadableError('HTML needs lxml: pip install "llmcourse[collection]"') from error
+    encoding = "utf-8" if _is_utf8(content) else None           # None: lxml looks for what the page says
+    parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding=encoding)
+    try: return html.document_fromstring(content, parser=parser)
+    except (etree.LxmlError, ValueError) as error: raise UnreadableError(f"damaged HTML ({error})") from error
+
 def html_text(content: bytes,  # a web page
               ) -> str:        # paragraphs apart by an empty line
     "What a reader of the page would read, without scripts, styles, menus and forms."
-    try: from lxml import etree, html
-    except ImportError as error: raise UnreadableError('HTML needs lxml: pip install "llmcourse[collection]"') from error
     if len(content) > MAX_PAGE: raise UnreadableError(f"a page over the limit of {MAX_PAGE:,} bytes")
-    parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding="utf-8" if _is_utf8(content) else None)
-    try: root = html.document_fromstring(content, parser=parser)
-    except (etree.LxmlError, ValueError) as error: raise UnreadableError(f"damaged HTML ({error})") from error
+    root = parse_html(content)
+    from lxml import etree
     pieces, walk = [], etree.iterwalk(root, events=("start", "end"))
     for event, element in walk:
         if element.tag in _BLOCKS: pieces.append("\n\n")
@@ -249,6 +256,8 @@ def plain_text(content: bytes,  # a file without a format
     return text
 
 # %% ../nbs/1_from_scratch/03_collection.ipynb #f1747f62
+_PAGE = re.compile(rb"(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+)?html\b", re.S)
+
 def read_document(name: str,              # as the file is called
                   given: bytes | Path,    # what is in it, or where it lies
                   max_bytes: int = MAX_DOCUMENT,  # refuse anything larger
@@ -256,10 +265,11 @@ def read_document(name: str,              # as the file is called
                   ) -> tuple[str, str]:   # its type, `html`, `pdf`, `epub` or `text`; its text
     "Read one document, by its content rather than its name. Raises `UnreadableError` with the reason."
     content, ending = read_bytes(given, max_bytes), Path(name).suffix.lower()
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")): content = plain_text(content).encode()       # UTF-16, which may hold a page
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"%pdf-"): kind, text = "pdf", pdf_text(content)
     elif start.startswith(b"pk\3\4"): kind, text = "epub", epub_text(content, page_reader)
-    elif b"\0" not in content and (start.startswith((b"<!doctype html", b"<html")) or ending in (".html", ".htm", ".xhtml")): kind, text = "html", page_reader(content)
+    elif b"\0" not in content and (_PAGE.match(start) or ending in (".html", ".htm", ".xhtml")): kind, text = "html", page_reader(content)
     elif ending in (".pdf", ".epub"): raise UnreadableError(f"called {ending[1:].upper()} and is none")
     else: kind, text = "text", strip_gutenberg(plain_text(content))
     if not text.strip(): raise UnreadableError("no text in it")
@@ -347,7 +357,8 @@ def parquet_rows(file: BinaryIO,    # open in binary mode
         schema, number = table.schema_arrow, 0
         if text_column not in schema.names: raise _no_column(text_column, schema.names)
         kind = schema.field(text_column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)): raise UnreadableError(f"the column {text_column!r} holds {kind} and no text")
+        if pa.types.is_dictionary(kind): kind = kind.value_type                # a categorical column of pandas
+        if not any(is_text(kind) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)): raise UnreadableError(f"the column {text_column!r} holds {kind} and no text")
         for batch in table.iter_batches(batch_size=256, columns=[text_column]):
             for value in batch.column(0).cast(pa.large_binary()).to_pylist():      # bytes, as nothing promises that they are UTF-8
                 number += 1
@@ -384,13 +395,21 @@ def read_hub(name: str,                  # owner/name on the hub, or a folder of
              split: str = "train",       # of the data set
              subset: str | None = None,  # such as a language, if the data set has several
              ) -> Iterator[Document]:    # as they are asked for
-    "Stream the texts of a data set. Raises `ConnectionError` if the hub cannot be reached, `UnreadableError` if it has no such column."
+    "Stream the texts of a data set. Raises `ConnectionError` if the hub cannot be reached, `UnreadableError` if there is no such data set or column."
     if not Path(name).is_dir() and not hub_is_reachable():
         raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to the network and run "
                               "this again, or give the path of a folder that holds a copy of the data set")
-    rows = datasets.load_dataset(name, subset, split=split, streaming=True)
+    try: rows = datasets.load_dataset(name, subset, split=split, streaming=True)
+    except Exception as error: raise UnreadableError(printable(f"{name!r} cannot be opened: {error}"[:300])) from error      # of many types
     if rows.column_names and text_column not in rows.column_names: raise _no_column(text_column, rows.column_names)
-    return _documents(((number, _usable(row.get(text_column))) for number, row in enumerate(rows, 1)), name, name, "hub", _licence_of(name), report)
+    return _documents(_hub_rows(rows, text_column), name, name, "hub", _licence_of(name), report)
+
+def _hub_rows(rows: Iterable[dict], text_column: str) -> Iterator[tuple[int, str | UnreadableError]]:
+    "The texts of a stream; if it breaks off, that is the last that it yields."
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1): yield number, _usable(row.get(text_column))
+    except Exception as error: yield number + 1, UnreadableError(f"broke off here ({type(error).__name__})")        # of many types
 
 def _documents(rows: Iterable, file: str, source: str, kind: str, licence: str, report: CollectionReport) -> Iterator[Document]:
     "The good rows as documents; the others into the report."

@@ -5,6 +5,7 @@
 # %% ../nbs/1_from_scratch/04_crawling.ipynb #2ce4d7ee
 from __future__ import annotations
 
+import math
 import random
 import re
 import sqlite3
@@ -24,10 +25,9 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
 from filelock import FileLock, Timeout
-from lxml import etree, html
 from protego import Protego
 
-from .collection import CollectionReport, Document, UnreadableError, make_document, read_bytes, read_document
+from .collection import CollectionReport, Document, UnreadableError, make_document, parse_html, read_bytes, read_document
 from .data import atomic_path
 
 # %% auto #0
@@ -53,6 +53,7 @@ def normalize(link: str,       # as it stands in a page
         link = urljoin(base, link)
         urlsplit(link).port                    # raises for half a bracket, and for a port that cannot exist
         url = httpx.URL(link)
+        url.raw_host.decode().encode("idna")   # raises for a name with an empty part, or one over 63 characters
     except (httpx.InvalidURL, ValueError) as error:
         raise ValueError(f"{link[:80]!r} is no web address: {error}") from error
     if url.scheme not in ("http", "https") or not url.host or "%" in url.host:
@@ -83,8 +84,8 @@ class Manners:
     backoff: float = 1.0    # seconds before the second try, at most; twice as long before each further one
     max_wait: float = 60.0  # seconds: wait no longer than this for anything; if the site asks for more, leave
     def __post_init__(self):
-        if self.tries < 1 or min(self.delay, self.backoff, self.max_wait) < 0:
-            raise ValueError(f"{self}: give at least one try, and no wait below zero")
+        if self.tries < 1 or not all(0 <= wait < math.inf for wait in (self.delay, self.backoff, self.max_wait)):
+            raise ValueError(f"{self}: give at least one try, and waits of 0 seconds or more")
 
 @dataclass(frozen=True)
 class Limits:
@@ -96,7 +97,8 @@ class Limits:
     bytes: int = 2_000_000        # size of one page
     seconds: float = 30.0         # time for one answer, from the request to its last byte
     def __post_init__(self):
-        if min(vars(self).values()) <= 0: raise ValueError(f"{self}: each limit must be above zero")
+        if not all(0 < limit < math.inf for limit in vars(self).values()):
+            raise ValueError(f"{self}: each limit must be a number above zero")
 
 # %% ../nbs/1_from_scratch/04_crawling.ipynb #e7ec893a
 @dataclass(frozen=True)
@@ -110,12 +112,8 @@ def page_facts(content: bytes,   # HTML
                url: str,         # its address
                header: str = "", # the value of X-Robots-Tag
                ) -> PageFacts:
-    "Links, wishes and licence of a page. Raises `ValueError` if it cannot be parsed."
-    try: content.decode("utf-8")
-    except UnicodeDecodeError: encoding = None              # lxml looks for what the page says
-    else: encoding = "utf-8"
-    try: root = html.document_fromstring(content, parser=html.HTMLParser(no_network=True, encoding=encoding))
-    except (etree.LxmlError, ValueError) as error: raise ValueError(f"damaged HTML ({error})") from error
+    "Links, wishes and licence of a page. Raises `UnreadableError` if it cannot be parsed."
+    root = parse_html(content)
     said = [m.get("content", "") for m in root.iter("meta") if m.get("name", "").lower() in ("robots", AGENT)]
     wishes = set(re.findall(r"[a-z]+", " ".join([header, *said]).lower()))
     base = next((b.get("href") for b in root.iter("base") if b.get("href")), "")
@@ -254,7 +252,8 @@ def read_robots(fetcher: Fetcher,  # asks for the file
         if not answer.problem: return Protego.parse(answer.body.decode("utf-8-sig", "replace"))
         if 400 <= answer.status < 500 and answer.status != 429: return Protego.parse("")
         if not 300 <= answer.status < 400: break
-        url = normalize(answer.headers.get("Location", ""), url)
+        try: url = normalize(answer.headers.get("Location", ""), url)
+        except ValueError: break
         if site_of(url) != site_of(start):
             raise ConnectionError(f"robots.txt leads to {site_of(url)}; start there, if you mean it")
     raise ConnectionError(f"robots.txt cannot be read ({answer.problem}): "
@@ -419,7 +418,7 @@ def _judge(answer: Answer, url: str) -> tuple[PageFacts, str]:
     if answer.problem: return nothing, answer.problem
     if b"\0" in answer.body: return nothing, "binary, though called HTML"
     try: facts = page_facts(answer.body, url, answer.headers.get("X-Robots-Tag", ""))
-    except ValueError: return nothing, "damaged HTML"
+    except UnreadableError: return nothing, "damaged HTML"
     return facts, STORED if facts.index else "noindex"
 
 def _check_start(target: str, start: str) -> None:

@@ -124,12 +124,16 @@ class Categories:
 
     @classmethod
     def fit(cls, values: Iterable[str], unknown: str = "error") -> Categories:
-        "The names that a column holds, in alphabetical order. Raises `ValueError` if some are missing."
+        "The names that a column holds, in alphabetical order. Raises `ValueError` if some are missing or have no order."
         values = list(values)
         lacking = int(missing(values).sum())
         if lacking:
             raise ValueError(f"{lacking} of {len(values)} values are missing; drop those rows, or give them a name such as 'not stated'")
-        return cls(tuple(sorted(set(values))), unknown)
+        try: names = tuple(sorted(set(values)))
+        except TypeError as error:
+            kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+            raise ValueError(f"values of the types {kinds} cannot be put in order; make them text, for example with map(str, ...)") from error
+        return cls(names, unknown)
 
     @property
     def size(self) -> int:

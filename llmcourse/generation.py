@@ -191,8 +191,8 @@ class Sampling:
     def __post_init__(self):
         if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature is {self.temperature}; it must be a number, 0 (no chance involved) or more")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k is {self.top_k}; it must be at least 1, or None for all tokens")
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise ValueError(f"top_k is {self.top_k}; it must be a whole number of at least 1, or None for all tokens")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1, which keeps all tokens")
         if not 0 < self.repetition_penalty < math.inf:
@@ -204,7 +204,9 @@ class Sampling:
                seen: Tensor | None = None,    # (batch, vocab_size), True for tokens that occurred; for the penalty only
                ) -> Tensor:                   # (batch, vocab_size)
         "The logits to draw from, or, for temperature 0, to take the largest of."
-        if self.repetition_penalty != 1: logits = penalize_repeats(logits, seen, self.repetition_penalty)
+        if self.repetition_penalty != 1:
+            if seen is None: raise ValueError("a repetition penalty must know the tokens that occurred; give `seen`")
+            logits = penalize_repeats(logits, seen, self.repetition_penalty)
         if self.temperature == 0: return logits
         logits = logits - logits.amax(-1, keepdim=True)              # so that no division overflows
         logits = scale_temperature(logits, self.temperature)
@@ -273,6 +275,9 @@ def _check(model, prompts, max_new_tokens: int) -> None:
     if max_new_tokens < 1: raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be at least 1")
     context, vocab_size = model.config.context, model.config.vocab_size
     for number, prompt in enumerate(prompts):
+        if isinstance(prompt, (str, int)):
+            raise ValueError(f"prompt {number} is {prompt!r}; give a list of token ids for each text, as tokenizer(text)"
+                             "['input_ids'] is")
         if not len(prompt): raise ValueError(f"prompt {number} is empty; begin with the token that begins a text")
         if len(prompt) >= context:
             raise ValueError(f"prompt {number} has {len(prompt)} tokens, which leaves no room in the model's context "
@@ -302,5 +307,6 @@ def distinct_ngrams(rows: Sequence[Sequence[int]], # token ids of several texts
                     ) -> float:                    # from nearly 0, all the same, to 1, all different
     "The share of different sequences of n tokens in a text (distinct-n, Li et al. 2016), mean over the texts."
     grams = [list(zip(*(row[i:] for i in range(n)))) for row in rows]
+    if not grams: raise ValueError("there are no texts; give at least one")
     if not all(grams): raise ValueError(f"a text has fewer than {n} tokens; give longer texts, or a smaller n")
     return sum(len(set(found)) / len(found) for found in grams) / len(grams)

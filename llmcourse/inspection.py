@@ -54,16 +54,23 @@ def _require_language_model(model: nn.Module) -> None:
         raise TypeError(f"this is a {type(model).__name__}, and only a LanguageModel of llmcourse.model can be looked "
                         "into; open one with load_checkpoint, for a classifier the one that it was made from")
 
+def _check_ids(model: LanguageModel, ids: Tensor) -> None:
+    if ids.ndim != 2 or not ids.numel():
+        raise ValueError(f"the token ids have shape {tuple(ids.shape)}; it must be (batch, time), neither of them 0")
+    low, high, vocab_size = ids.min().item(), ids.max().item(), model.config.vocab_size
+    if ids.is_floating_point() or not 0 <= low <= high < vocab_size:
+        raise ValueError(f"the token ids run from {low} to {high}; the model knows whole numbers from 0 to "
+                         f"{vocab_size - 1}; use the tokenizer that it was trained with")
+
 @torch.no_grad()
 def trace(model: LanguageModel, # left as it was, also after an error
           input_ids: Tensor,    # (batch, time), without padding on the left
           ) -> Traced:
     """Let the model read, without dropout, and record what its parts do.
 
-    Raises `TypeError` for a classifier, `ValueError` for ids of another shape or a sequence longer than the context."""
+    Raises `TypeError` for a classifier, `ValueError` for impossible ids or a sequence longer than the context."""
     _require_language_model(model)
-    if input_ids.ndim != 2 or not input_ids.numel():
-        raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}; it must be (batch, time), neither of them 0")
+    _check_ids(model, input_ids)
     backbone, layers, was_training, seen = model.model, model.model.layers, model.training, {}
     def keep(module, inputs, output): seen[module] = inputs[0], output
     with ExitStack() as hooks:
@@ -85,7 +92,10 @@ def head_scores(weights: Tensor,           # (layers, batch, heads, time, time),
     """How much each head looks at itself, at the previous token, at the first; in repeated text, at the same token
     before and at what followed it (induction, Olsson et al. 2022).
 
-    Raises `ValueError` for fewer than 3 tokens, and for a period that cannot tell."""
+    Raises `ValueError` for weights of another shape, fewer than 3 tokens, and a period that cannot tell."""
+    if weights.ndim != 5:
+        raise ValueError(f"weights has shape {tuple(weights.shape)}; give (layers, batch, heads, time, time), as Traced "
+                         "holds them")
     time = weights.shape[-1]
     if time < 3: raise ValueError(f"{time} tokens are too few to tell kinds of heads apart; give at least 3")
     if period is not None and not 3 <= period < time:
@@ -108,6 +118,7 @@ def attribute_logit(model: LanguageModel, # the one that was traced
     if tokens.shape != traced.tokens.shape:
         raise ValueError(f"tokens has shape {tuple(tokens.shape)} and the trace {tuple(traced.tokens.shape)}; "
                          "name one token for each position")
+    _check_ids(model, tokens)
     norm = model.model.norm
     divisor = (traced.stream[-1].square().mean(-1, keepdim=True) + norm.eps).sqrt()   # (batch, time, 1)
     direction = norm.weight * model.lm_head.weight[tokens]                            # (batch, time, d_model)
@@ -149,6 +160,7 @@ def without(model: LanguageModel,            # taken apart inside the `with`, wh
 
 @torch.no_grad()
 def _mean_inputs(model: LanguageModel, places: list[nn.Module], input_ids: Tensor) -> dict[nn.Module, Tensor]:
+    _check_ids(model, input_ids)
     means, was_training = {}, model.training
     def keep(place, inputs): means[place] = inputs[0].mean((0, 1))                   # (channels)
     with ExitStack() as hooks:

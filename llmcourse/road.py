@@ -73,13 +73,14 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
              scale: Scale,                    # size of model and training
              seed: int,                       # fixes weights and batches
              folder: Path,                    # where the checkpoint goes
+             dropout: float = 0.0,            # none, unless each text is read so often that it could be learned by heart
              ) -> Path:                       # the same folder
     "Train tokenizer and language model on the training text of every source."
     def build(state):
         texts = [text for dataset in corpus.values() for text in dataset["train"]["text"]]
         tokenizer = train_tokenizer(texts, scale.vocab_size)
         torch.manual_seed(seed)
-        model = LanguageModel(scale.model_config(len(tokenizer), dropout=0.0))  # each text is read too few times to overfit
+        model = LanguageModel(scale.model_config(len(tokenizer), dropout=dropout))
         batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size,
                                        scale.pretraining_steps, seed)
         history = train(model, batches, TrainingConfig(seed=seed), state, "pre-training")

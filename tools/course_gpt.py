@@ -1,10 +1,16 @@
 """Pre-train the course's own GPT and store it in llmcourse/course_gpt, with all that is needed to make it again.
 
-Usage: python tools/course_gpt.py      some minutes on two cores; interrupt it, the same command goes on
+Usage: python tools/course_gpt.py           a quarter of an hour on two cores; interrupt it, the same command goes on
+       python tools/course_gpt.py --check   the first 100 steps again, beside the losses in the stored log
 
-It is the language model of `llmcourse train`, seed 0. To make it anew, remove the folder first.
+It has the shape of the language model of `llmcourse train`, and is trained four times as long, with dropout, since it
+reads each text some twenty times. To make it anew, remove the folder first.
 """
+import json
 import platform
+import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +22,7 @@ from llmcourse.road import load_corpus, pretrain
 from llmcourse.training import get_scale, native_precision
 
 FOLDER = Path(__file__).resolve().parent.parent/"llmcourse"/"course_gpt"
-SCALE, SEED = get_scale("laptop"), 0
+SCALE, SEED, DROPOUT = replace(get_scale("laptop"), pretraining_steps=6000), 0, 0.1
 
 CARD = """---
 library_name: transformers
@@ -34,7 +40,7 @@ sentences hang together for some words; it knows nothing, and what it says is no
 | | |
 |---|---|
 | command | `python tools/course_gpt.py` |
-| training | {steps} steps of {batch_size} windows of {context} tokens |
+| training | {steps} steps of {batch_size} windows of {context} tokens, dropout {dropout} |
 | seed, precision | {seed}, {precision} |
 | data (SHA-256 of the archive) | `{data}` |
 | made with | Python {python}, torch {torch} |
@@ -45,13 +51,30 @@ sentences hang together for some words; it knows nothing, and what it says is no
 """
 
 
+def forget_dropout() -> None:
+    "Dropout belonged to this training: whoever trains the stored model further chooses his own."
+    config = json.loads((FOLDER/"config.json").read_text(encoding="utf-8")) | {"dropout": 0.0}
+    with atomic_path(FOLDER/"config.json") as scratch: scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def difference_to_log(steps: int = 100) -> float:
+    "Train the first steps again; how far their losses are from those in the stored log, at most."
+    log = json.loads((FOLDER/"history.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        again = pretrain(load_corpus(SCALE), SCALE, SEED, Path(folder)/"again", DROPOUT, [lambda history: len(history) == steps])
+        history = json.loads((again/"history.json").read_text(encoding="utf-8"))
+    return max(abs(now["loss"] - then["loss"]) for now, then in zip(history, log[:steps], strict=True))
+
+
 def main() -> None:
+    if "--check" in sys.argv: return print(f"largest difference of 100 losses: {difference_to_log():.4f}")
     corpus = load_corpus(SCALE)
-    pretrain(corpus, SCALE, SEED, FOLDER)
+    pretrain(corpus, SCALE, SEED, FOLDER, DROPOUT)
+    forget_dropout()
     model, tokenizer = load_checkpoint(FOLDER)
     bits = ", ".join(f"{source} {bits_per_byte(model, tokenizer, list(dataset['validation']['text'])):.2f}" for source, dataset in corpus.items())
     card = CARD.format(parameters=sum(p.numel() for p in model.parameters()), sources=", ".join(SOURCES), steps=SCALE.pretraining_steps,
-                       batch_size=SCALE.batch_size, context=SCALE.context, seed=SEED, precision=native_precision(), data=ARCHIVE_SHA256,
+                       batch_size=SCALE.batch_size, context=SCALE.context, dropout=DROPOUT, seed=SEED, precision=native_precision(), data=ARCHIVE_SHA256,
                        python=platform.python_version(), torch=torch.__version__, bits=bits)
     with atomic_path(FOLDER/"README.md") as scratch: scratch.write_text(card, encoding="utf-8")
 

@@ -6,8 +6,10 @@ Usage: python bench/from_scratch.py             about half an hour on one core; 
 Every idea changes one thing about the plain classifier: the stored GPT, then three passes over the labelled reviews.
 Each is trained with three seeds and judged on the validation reviews; its difference to the plain one is paired, with a
 95 % interval from a bootstrap over whole reviews. Last comes what the validation reviews say is best, once, on the test
-reviews, beside VADER, TF-IDF and one human. Answers are kept in runs/from_scratch, the record in bench/from_scratch.json.
+reviews, beside VADER, TF-IDF and one human. The answers are kept in runs/from_scratch and the record in
+bench/from_scratch.json.
 """
+import hashlib
 import json
 import platform
 import sys
@@ -42,7 +44,7 @@ class Idea:
     start: str = "course"         # weights to begin with: the stored GPT; its shorter pre-training; random ones
     labels: float = 1.0           # weight of the cross-entropy with the label
     shares: float = 0.0           # weight of the cross-entropy with the raters' shares of the three labels
-    numbers: float = 0.0          # weight of the cross-entropy with the raters' shares of the nine numbers, on a second head
+    numbers: float = 0.0          # the same for the raters' shares of the nine numbers, on a second head
     rating: float = 0.0           # weight of the squared error of the mean rating, on a second head
     films: bool = False           # labelled film reviews among the product reviews
     hidden: float = 0.0           # share of tokens replaced by a random one in training
@@ -60,8 +62,13 @@ IDEAS = {
     "films": Idea("labelled film reviews as well", films=True),
     "hidden": Idea("a tenth of the tokens replaced in training", hidden=0.1),
     "dropout": Idea("dropout 0.4, twice the passes", dropout=0.4, epochs=6),
-    "numbers and dropout": Idea("each rater's number, dropout 0.4, twice the passes", numbers=1.0, dropout=0.4, epochs=6),
+    "both": Idea("each rater's number, dropout 0.4, twice the passes", numbers=1.0, dropout=0.4, epochs=6),
 }
+
+
+def shares(given: list[list[int]], n: int) -> Tensor:
+    "The share of each of n answers among those given: (rows, n)."
+    return torch.tensor(np.array([np.bincount(row, minlength=n) / len(row) for row in given]), dtype=torch.float)
 
 
 class Taught(nn.Module):
@@ -72,12 +79,10 @@ class Taught(nn.Module):
         width = classifier.config.d_model
         self.second = nn.Linear(width, 9 if idea.numbers else 1)
         nn.init.normal_(self.second.weight, std=0.02)
-        self.label = torch.tensor([row["label"] for row in rows])                              # (rows,)
+        self.label = torch.tensor([row["label"] for row in rows])                            # (rows,)
         self.mean = torch.tensor([row["rating"] for row in rows])                              # (rows,)
-        sides = [np.bincount([label_of(r) for r in row["ratings"]], minlength=3) for row in rows]
-        numbers = [np.bincount(np.array(row["ratings"]) + 4, minlength=9) for row in rows]
-        self.sides, self.numbers = (torch.tensor(np.array(c), dtype=torch.float) for c in (sides, numbers))
-        self.sides, self.numbers = (c / c.sum(1, keepdim=True) for c in (self.sides, self.numbers))  # (rows, 3), (rows, 9)
+        self.sides = shares([[label_of(r) for r in row["ratings"]] for row in rows], 3)        # (rows, 3)
+        self.numbers = shares([[r + 4 for r in row["ratings"]] for row in rows], 9)            # (rows, 9)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Output:
         if self.idea.hidden:
@@ -108,8 +113,9 @@ def answer(idea: Idea, seed: int, reviews, films) -> dict[str, list]:
     model, tokenizer = start_from(idea, seed)
     split = concatenate_datasets([reviews["train"], films["train"]]) if idea.films else reviews["train"]
     taught = Taught(model, idea, list(split), len(tokenizer))
-    batches = ClassificationBatches(tokenizer(list(split["text"]))["input_ids"], list(range(len(split))), 32, idea.epochs,
-                                    tokenizer.pad_token_id, model.config.context, seed)
+    sequences, row_numbers = tokenizer(list(split["text"]))["input_ids"], list(range(len(split)))
+    batches = ClassificationBatches(sequences, row_numbers, 32, idea.epochs, tokenizer.pad_token_id,
+                                    model.config.context, seed)
     train(taught, batches, TrainingConfig(learning_rate=1e-3, seed=seed), title=f"{idea.what}, seed {seed}")
     return {name: predict_probabilities(model.eval(), tokenizer, list(reviews[name]["text"])).round(5).tolist()
             for name in ("validation", "test")}
@@ -117,10 +123,10 @@ def answer(idea: Idea, seed: int, reviews, films) -> dict[str, list]:
 
 def all_answers(reviews, films) -> dict[tuple[str, int], dict]:
     "The answers of every idea and seed; those in `RUNS` are not made again."
-    found = {}
+    found, gpt = {}, hashlib.sha256((course_gpt()/"model.safetensors").read_bytes()).hexdigest()[:8]
     for name, idea in IDEAS.items():
         for seed in SEEDS:
-            file = RUNS/f"{name.replace(' ', '_')}-{seed}.json"
+            file = RUNS/f"{name.replace(' ', '_')}-{seed}-{gpt}.json"
             if not file.exists():
                 with atomic_path(file) as scratch: scratch.write_text(json.dumps(answer(idea, seed, reviews, films)))
             found[name, seed] = json.loads(file.read_text())
@@ -166,8 +172,8 @@ def on_test(said: dict, chosen: str, plain: str, reviews) -> list[dict]:
     "The plain classifier and the chosen system on the test reviews, beside what others say."
     texts = list(reviews["test"]["text"])
     others = {"VADER": vader_baseline(), "bag of words (TF-IDF)": tfidf_baseline(reviews["train"])}
-    rows = judge({plain: said[plain], chosen: said[chosen]} |
-                 {name: np.tile(predict(texts), (len(SEEDS), 1)) for name, predict in others.items()}, reviews["test"], plain)
+    others = {name: np.tile(predict(texts), (len(SEEDS), 1)) for name, predict in others.items()}
+    rows = judge({plain: said[plain], chosen: said[chosen]} | others, reviews["test"], plain)
     truth, human = human_baseline(reviews["test"], draws=20)
     groups = np.tile(list(reviews["test"]["group"]), 20)
     return rows + [{"system": "one human", "macro_f1": score(truth, human)["macro_f1"],
@@ -178,12 +184,13 @@ def on_test(said: dict, chosen: str, plain: str, reviews) -> list[dict]:
 def show(record: dict) -> None:
     "The record as two tables."
     for title, rows in record["tables"].items():
-        print(f"\n{title:55} {'macro-F1 (95 %)':>20} {'seeds':>6} {'recall neg.':>11}   minus plain")
+        print(f"\n{title:50} {'macro-F1 (95 %)':>18} {'seeds':>8} {'recall neg.':>11}   minus plain")
         for row in rows:
             low, high = row["interval"]
             change = "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["minus_plain"]) if "minus_plain" in row else ""
             spread = f"{row['spread']:.3f}" if "spread" in row else ""
-            print(f"{row['system']:55} {row['macro_f1']:6.3f} ({low:.2f}-{high:.2f}) {spread:>8} {row['recall_negative']:11.2f}   {change}")
+            print(f"{row['system']:50} {row['macro_f1']:6.3f} ({low:.2f}-{high:.2f}) {spread:>8} "
+              f"{row['recall_negative']:11.2f}   {change}")
 
 
 def main() -> None:
@@ -195,7 +202,7 @@ def main() -> None:
     validation = judge(systems(answers, words, "validation"), reviews["validation"], plain)
     chosen = max((row for row in validation if row["system"] != plain), key=lambda row: row["macro_f1"])["system"]
     record = {"about": {"command": "python bench/from_scratch.py", "seeds": SEEDS, "data (SHA-256)": ARCHIVE_SHA256,
-                        "python": platform.python_version(), "torch": torch.__version__, "chosen on validation": chosen},
+                        "python": platform.python_version(), "torch": torch.__version__, "chosen": chosen},
               "tables": {"validation reviews": validation,
                          "test reviews": on_test(systems(answers, words, "test"), chosen, plain, reviews)}}
     with atomic_path(RECORD) as scratch: scratch.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """Pre-train the course's own GPT and store it in llmcourse/course_gpt, with all that is needed to make it again.
 
-Usage: python tools/course_gpt.py           a quarter of an hour on two cores; interrupt it, the same command goes on
+Usage: python tools/course_gpt.py           some twenty minutes on one core; interrupt it, the same command goes on
        python tools/course_gpt.py --check   the first 100 steps again, beside the losses in the stored log
 
 It has the shape of the language model of `llmcourse train`, and is trained four times as long, with dropout, since it

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import platform
 import urllib.request
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from .objectives import REVIEWS
 from .preprocessing import clean
 from .serving import Predictor, record_evaluation, running_server
 from .tokenizer import train_tokenizer
-from .training import ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train
+from .training import Callback, ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train
 
 # %% auto #0
 __all__ = ['LABELLED', 'ELSEWHERE', 'QUESTIONS', 'load_corpus', 'describe_data', 'pretrain', 'fine_tune', 'open_run', 'train_run',
@@ -74,6 +75,7 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
              seed: int,                       # fixes weights and batches
              folder: Path,                    # where the checkpoint goes
              dropout: float = 0.0,            # none, unless each text is read so often that it could be learned by heart
+             callbacks: Sequence[Callback] = (),  # of `train`
              ) -> Path:                       # the same folder
     "Train tokenizer and language model on the training text of every source."
     def build(state):
@@ -83,7 +85,7 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
         model = LanguageModel(scale.model_config(len(tokenizer), dropout=dropout))
         batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size,
                                        scale.pretraining_steps, seed)
-        history = train(model, batches, TrainingConfig(seed=seed), state, "pre-training")
+        history = train(model, batches, TrainingConfig(seed=seed), state, "pre-training", callbacks=callbacks)
         card = f"Pre-trained on the training text of {', '.join(corpus)}; scale {scale.name}, seed {seed}."
         return model, tokenizer, history, card
     return _stage(folder, build)

@@ -6,9 +6,9 @@ Usage: python tools/course_gpt.py           some twenty minutes on one core; int
 It has the shape of the language model of `llmcourse train`, and is trained four times as long, with dropout, since it
 reads each text some twenty times. To make it anew, remove the folder first.
 """
+import argparse
 import json
 import platform
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +67,9 @@ def difference_to_log(steps: int = 100) -> float:
 
 
 def main() -> None:
-    if "--check" in sys.argv: return print(f"largest difference of 100 losses: {difference_to_log():.4f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="train the first 100 steps again, store nothing")
+    if parser.parse_args().check: return print(f"largest difference of 100 losses: {difference_to_log():.4f}")
     corpus = load_corpus(SCALE)
     pretrain(corpus, SCALE, SEED, FOLDER, DROPOUT)
     forget_dropout()

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -25,8 +26,9 @@ from .data import atomic_path
 from .model import GPTConfig
 
 # %% auto #0
-__all__ = ['SCALES', 'RateShare', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches', 'TrainingConfig',
-           'learning_rate_at', 'native_precision', 'make_optimizer', 'train', 'smooth']
+__all__ = ['SCALES', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
+           'TrainingConfig', 'learning_rate_at', 'native_precision', 'make_optimizer', 'train', 'track', 'smooth',
+           'live_plot', 'EarlyStopping']
 
 # %% ../nbs/1_from_scratch/17_training.ipynb #bc9c29b6
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ def _settings(model: nn.Module, batches, config: TrainingConfig) -> dict:
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items() if k != "save_every"}}
 
 RateShare = Callable[[str, float], float]
+Callback = Callable[[list[dict]], bool | None]
 
 def _set_rates(optimizer: torch.optim.Optimizer, rate: float, progress: float, rate_share: RateShare | None) -> None:
     "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
@@ -237,6 +240,7 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
           watch: Callable[[], dict[str, float]] | None = None,  # measures the model as it stands; joins the history
           watch_every: int = 100,     # steps between two looks
           rate_share: RateShare | None = None,  # of each parameter's name and the progress from 0 to 1; 0 freezes it for now
+          callbacks: Sequence[Callback] = (),   # each is called with the history after every step; True ends the run early
           ) -> list[dict]:            # one dict a step: step, loss, learning_rate, gradient_norm, tokens, seconds
     "Train `model` in place. Interrupt it at any time: the same call goes on where it was and ends with the same weights."
     accelerator = Accelerator()
@@ -247,15 +251,30 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
     plain, inner = accelerator.unwrap_model(model), getattr(optimizer, "optimizer", optimizer)
     path = Path(state_file) if state_file else None
     history = _load_state(path, plain, inner, settings) if path and path.exists() else []
+    saved, in_step = len(history), False
+
+    def diverged(step: int, what: str) -> FloatingPointError:
+        kept = f"The state of step {saved} is kept in {path}" if saved else "No state was saved"
+        return FloatingPointError(f"{title} diverged at step {step}: {what}. {kept}; "
+                                  f"lower the learning rate ({config.learning_rate:g}) and start anew")
 
     def save() -> None:
+        nonlocal saved
+        if not all(p.isfinite().all() for p in plain.parameters()):  # never over a good state
+            raise diverged(len(history) - 1, "some parameters are no finite numbers any more")
         if path and accelerator.is_main_process: _save_state(path, plain, inner, settings, history)
+        if path: saved = len(history)
+
+    def told_to_stop() -> bool:
+        if not (history and callbacks): return False
+        if any([callback(history) for callback in callbacks]): accelerator.set_trigger()  # all are asked
+        return accelerator.check_trigger()                                                # one machine's True ends all
 
     model.train()
     bar = tqdm(total=len(batches), initial=len(history), desc=title, leave=False, disable=not accelerator.is_main_process)
     try:
-        for step in range(len(history), len(batches)):
-            start = time.perf_counter()
+        while not told_to_stop() and len(history) < len(batches):
+            step, start = len(history), time.perf_counter()
             torch.manual_seed(_generator(config.seed, step).initial_seed())  # dropout depends on the step alone
             rate = learning_rate_at(step, len(batches), config)
             _set_rates(inner, rate, step / len(batches), rate_share)
@@ -264,21 +283,22 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"): loss = model(**batch).loss
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
-            if not math.isfinite(loss.item()):
-                kept = step // config.save_every * config.save_every
-                raise FloatingPointError(f"{title} diverged at step {step}: the loss is {loss.item()}. The state of step {kept} "
-                                         f"is kept; lower the learning rate ({config.learning_rate:g}) and start anew")
+            if not math.isfinite(loss.item()): raise diverged(step, f"the loss is {loss.item()}")
+            if not math.isfinite(norm): raise diverged(step, f"the length of the gradient is {float(norm)}")
+            in_step = True                     # from here on the weights are ahead of the history
             optimizer.step()
             optimizer.zero_grad()
-            history.append({"step": step, "loss": loss.item(), "learning_rate": rate, "gradient_norm": float(norm),
-                            "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start})
-            if watch and (step + 1) % watch_every == 0: history[-1] |= watch()
+            row = {"step": step, "loss": loss.item(), "learning_rate": rate, "gradient_norm": float(norm),
+                   "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start}
+            if watch and (step + 1) % watch_every == 0: row |= watch()
+            history.append(row)
+            in_step = False                    # and here they agree again
             bar.update()
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
             if (step + 1) % config.save_every == 0: save()
     except KeyboardInterrupt:
-        save()
-        if path: bar.write(f"interrupted at step {len(history)} of {len(batches)}; the same command goes on from there, with {path}")
+        if not in_step: save()
+        if path: bar.write(f"interrupted at step {saved} of {len(batches)}; the same command goes on from there, with {path}")
         raise
     finally: bar.close()
     if rate_share is not None:
@@ -286,6 +306,30 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
     save()
     model.eval()
     return history
+
+# %% ../nbs/1_from_scratch/17_training.ipynb #481c9ed7
+def track(folder: str | Path,   # one folder a run; a run that goes on takes the same
+          **settings,           # what the run was made with, such as `**asdict(config)`: its hyperparameters
+          ) -> Callback:
+    "A callback for `train` that writes every number of the history for TensorBoard. Raises `ImportError` if that is missing."
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+    except ImportError as error: raise ImportError('tracking needs tensorboard: pip install "llmcourse[tracking]"') from error
+    settings = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}
+    writer, written = None, 0
+
+    def write(history: list[dict]) -> None:
+        nonlocal writer, written
+        if not PartialState().is_main_process: return
+        if writer is None or len(history) < written:   # the first time, or the run went back to an earlier state
+            writer, written = SummaryWriter(str(folder), purge_step=0), 0
+            for summary in hparams(settings, {"loss": 0.0})[:2]: writer.file_writer.add_summary(summary)
+        for row in history[written:]:
+            for name in row.keys() - {"step"}: writer.add_scalar(name, row[name], row["step"])
+        writer.flush()                                 # what is in the file survives whatever comes
+        written = len(history)
+    return write
 
 # %% ../nbs/1_from_scratch/17_training.ipynb #66f7c26f
 def smooth(values: list[float],   # one number a step
@@ -297,3 +341,72 @@ def smooth(values: list[float],   # one number a step
         total += value - (values[i - window] if i >= window else 0.0)
         sums.append(total / min(i + 1, window))
     return sums
+
+# %% ../nbs/1_from_scratch/17_training.ipynb #0221129a
+def live_plot(every: int = 20,                    # steps between two drawings; each look of `watch` is drawn too
+              title: str = "training",            # above the picture
+              metric: str = "validation_loss",    # what the looks measured, drawn where the history has it
+              ax=None,                            # matplotlib axes to draw on; None: its own
+              ) -> Callback:
+    "A callback for `train` that redraws the loss in one and the same place of the notebook."
+    from IPython import get_ipython
+    from IPython.display import Image, display
+    from matplotlib.figure import Figure
+    ax = Figure(figsize=(6.5, 3), layout="constrained").subplots() if ax is None else ax
+    handle = None
+
+    def draw(history: list[dict]) -> None:
+        nonlocal handle
+        if len(history) % every and metric not in history[-1] or not PartialState().is_main_process: return
+        steps, looks = [h["step"] + 1 for h in history], [h for h in history if metric in h]
+        ax.clear()
+        ax.plot(steps, [h["loss"] for h in history], color="#b9bec6", linewidth=0.8, label="each step")
+        ax.plot(steps, smooth([h["loss"] for h in history]), color="#3b6fb6", label="mean of 20 steps")
+        if looks: ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
+        ax.set(title=title, xlabel="steps done", ylabel="loss (nats)")
+        ax.legend(frameon=False)
+        if not hasattr(get_ipython(), "kernel"): return               # no notebook
+        picture = io.BytesIO()
+        ax.figure.savefig(picture, format="png")
+        if handle: handle.update(Image(picture.getvalue()))
+        else: handle = display(Image(picture.getvalue()), display_id=True)
+    return draw
+
+# %% ../nbs/1_from_scratch/17_training.ipynb #55f2c368
+class EarlyStopping:
+    "A callback for `train` that ends a run which has stopped improving, and keeps the weights of its best look (Prechelt 1998)."
+    def __init__(self,
+                 model: nn.Module,                 # the model being trained
+                 patience: int,                    # looks of `watch` without a new best before the run ends
+                 metric: str = "validation_loss",  # what `watch` measures; lower is better
+                 file: str | Path | None = None,   # keep the best weights here too, for runs with a `state_file`
+                 ):
+        if patience < 1: raise ValueError(f"patience is {patience}; it must be at least one look")
+        self.model, self.patience, self.metric = model, patience, metric
+        self.file = Path(file) if file else None
+        self.best, self.kept = None, None          # the best look, an entry of the history; the step and weights kept
+
+    def __call__(self,
+                 history: list[dict],              # of `train`
+                 ) -> bool:                        # whether to stop
+        "Keep the weights if the last look was the best so far; say whether patience is out."
+        looks = [h for h in history if self.metric in h]
+        if not looks: return False
+        self.best = min(looks, key=lambda h: math.inf if math.isnan(h[self.metric]) else h[self.metric])
+        if self.best is history[-1]: self._keep(self.best["step"])
+        return len(looks) - 1 - looks.index(self.best) >= self.patience
+
+    def _keep(self, step: int) -> None:
+        self.kept = step, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        if self.file and PartialState().is_main_process:
+            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"step": str(step)})
+
+    def restore(self) -> dict:                     # the best look: an entry of the history
+        "Bring the model back to its best look. Raises `ValueError` if there was none or its weights are gone."
+        if self.best is None: raise ValueError(f"no look measured {self.metric!r}; give `train` a `watch` that does")
+        step = self.best["step"]
+        if self.kept and self.kept[0] == step: self.model.load_state_dict(self.kept[1])
+        elif self.file and self.file.exists() and safe_open(self.file, "pt").metadata()["step"] == str(step):
+            load_model(self.model, str(self.file))
+        else: raise ValueError(f"the weights of step {step}, the best, were not kept; give `file` so that they survive an interruption")
+        return self.best

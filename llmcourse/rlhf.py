@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -551,18 +552,35 @@ def _policy_stage(lm: LanguageModel, tokenizer, reward: Reward, prompts: Tensor,
         state.unlink(missing_ok=True)
     return load_policy(folder)[0]
 
+def _check_settings(folder: Path, settings: dict) -> None:
+    "Store the settings of a run beside its results. Raises `ValueError` if the folder was begun with others."
+    path = folder/"settings.json"
+    begun = any((folder/name).exists() for name in ("reward_model", "policy", "measurements.json"))
+    if not path.exists() and not begun:
+        with atomic_path(path) as scratch: scratch.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    differing = [f"{key} {found.get(key, 'unknown')}, not {value}" for key, value in settings.items()
+                 if found.get(key, "unknown") != value]
+    if differing:
+        raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
+                         "Choose another folder, or delete this one to start anew")
+
 def align(language_model: str | Path,     # the checkpoint folder of the language model to align
-          folder: str | Path,             # gets reward_model/, policy/ and measurements.json
+          folder: str | Path,             # gets settings.json, reward_model/, policy/ and measurements.json
           steps: int = 15,                # of GRPO
           seed: int = 0,                  # of everything random in it
           source: str = "amazon",         # whose ratings and prompts, a key of `SOURCES`
           sentences: int | None = None,   # learn from at most so many sentences; None: all
           ) -> dict:                      # reward_accuracy, and each measure of `measure_policy` _before and _after
-    "Reward model, GRPO and measurements on test sentences. Stages that are there already are not computed again."
+    """Reward model, GRPO and measurements on test sentences. Stages that are there already are not computed again.
+
+    Raises `ValueError` if the folder was begun with other settings, or from another language model."""
     folder, (lm, tokenizer) = Path(folder), load_policy(language_model)
+    weights = hashlib.sha256((Path(language_model)/"model.safetensors").read_bytes()).hexdigest()[:12]
+    _check_settings(folder, {"language_model": weights, "steps": steps, "seed": seed, "source": source,
+                             "sentences": sentences})
     result = folder/"measurements.json"
     if result.exists(): return json.loads(result.read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
     data = clean(load_data(source))[0]
     train_rows = data["train"].select(range(min(len(data["train"]), sentences or len(data["train"]))))
     reward = reward_function(_reward_stage(lm, tokenizer, train_rows, seed, folder/"reward_model"), tokenizer)

@@ -36,7 +36,7 @@ __all__ = ['SHAPES', 'BUDGETS', 'SEEDS', 'LADDER', 'HELD_OUT', 'NEARER', 'REPEAT
 def rung(d_model: int,   # width
          n_layers: int,  # depth
          ) -> GPTConfig:
-    "The shape of a model of the ladder: as the scale `laptop`, with another width and depth, heads 32 wide where it can be."
+    "The shape of a model of the ladder: as the scale `laptop`, with another width and depth."
     scale = replace(get_scale("laptop"), d_model=d_model, n_layers=n_layers, n_heads=max(1, d_model // 32))
     return scale.model_config(scale.vocab_size, dropout=0.0)
 
@@ -69,7 +69,8 @@ class Passes:
                  steps: int,       # batches in all
                  seed: int = 0,    # fixes the orders
                  ):
-        if len(windows) < batch_size: raise ValueError(f"{len(windows)} windows do not fill a batch of {batch_size}; give more text")
+        if len(windows) < batch_size:
+            raise ValueError(f"{len(windows)} windows do not fill a batch of {batch_size}; give more text")
         self.windows, self.batch_size, self.steps, self.seed = windows, batch_size, steps, seed
 
     def __len__(self) -> int: return self.steps
@@ -135,12 +136,14 @@ def measure_ladder(folder: str | Path,                                          
         file = folder/("-".join(str(number) for number in job.values()) + ".json")
         if not file.exists():
             corpus = corpus or load_windows()
-            with atomic_path(file) as scratch: scratch.write_text(json.dumps(measure_run(corpus, **job)), encoding="utf-8")
+            row = json.dumps(measure_run(corpus, **job))
+            with atomic_path(file) as scratch: scratch.write_text(row, encoding="utf-8")
         rows.append(json.loads(file.read_text(encoding="utf-8")))
-    about = {"command": "llmcourse.scaling.measure_ladder(folder)", "seeds": sorted({job["seed"] for job in jobs}), "precision": "fp32",
-             "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__,
+    about = {"command": "llmcourse.scaling.measure_ladder(folder)", "seeds": sorted({job["seed"] for job in jobs}),
+             "precision": "fp32", "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__,
              "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
-    with atomic_path(folder/"scaling.json") as scratch: scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
+    with atomic_path(folder/"scaling.json") as scratch:
+        scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
 def stored_ladder() -> dict:  # about: how it was made; rows: a row a run
@@ -164,7 +167,7 @@ class Law(NamedTuple):
         return self.E + self.A * np.asarray(N, float) ** -self.alpha + self.B * np.asarray(D, float) ** -self.beta
 
 # %% ../nbs/5_beyond/37_scaling.ipynb #f43b295a
-def huber_objective(theta: np.ndarray,  # log of the part of size and of the part of text at x = y = 0, log E, alpha, beta
+def huber_objective(theta: np.ndarray,  # logs of both fractions at x = y = 0, log E, alpha, beta
                     x: np.ndarray,      # (runs,): log N, counted from anywhere
                     y: np.ndarray,      # (runs,): log D, counted from anywhere
                     log_loss: np.ndarray,  # (runs,): log of the measured losses
@@ -181,7 +184,8 @@ def huber_objective(theta: np.ndarray,  # log of the part of size and of the par
     return float(slope @ (error - slope / 2)) / delta ** 2, np.array(gradient) / delta ** 2
 
 # %% ../nbs/5_beyond/37_scaling.ipynb #0ebb3f02
-_STARTS = tuple((math.log(size), math.log(text), math.log(rest), alpha, beta) for size, text, rest in ((0.5, 1, 4), (1, 3, 1.5), (0.3, 0.3, 5))
+_STARTS = tuple((math.log(size), math.log(text), math.log(rest), alpha, beta)
+                for size, text, rest in ((0.5, 1, 4), (1, 3, 1.5), (0.3, 0.3, 5))
                 for alpha in (0.2, 0.6) for beta in (0.2, 0.6))
 
 def fit_law(N: Sequence[float],       # parameters of each run
@@ -192,13 +196,17 @@ def fit_law(N: Sequence[float],       # parameters of each run
             ) -> Law:
     "Fit a `Law` to runs. Raises `ValueError` where they cannot determine one."
     N, D, losses = (np.asarray(values, float) for values in (N, D, losses))
-    if not len(N) == len(D) == len(losses): raise ValueError(f"{len(N)} sizes, {len(D)} tokens and {len(losses)} losses; give each run all three")
-    if not all(np.isfinite(v).all() and (v > 0).all() for v in (N, D, losses)): raise ValueError("sizes, tokens and losses must be above 0 and finite; leave out runs that diverged")
+    if not len(N) == len(D) == len(losses):
+        raise ValueError(f"{len(N)} sizes, {len(D)} tokens and {len(losses)} losses; give each run all three")
+    if not all(np.isfinite(v).all() and (v > 0).all() for v in (N, D, losses)):
+        raise ValueError("sizes, tokens and losses must be above 0 and finite; leave out runs that diverged")
     for name, values in (("sizes", N), ("token budgets", D)):
-        if len(set(values)) < 3: raise ValueError(f"{len(set(values))} different {name}; an exponent and what remains need at least 3")
+        if len(set(values)) < 3:
+            raise ValueError(f"{len(set(values))} different {name}; an exponent and what remains need at least 3")
     log_n, log_d = np.log(N).mean(), np.log(D).mean()
-    ends = [minimize(huber_objective, start, (np.log(N) - log_n, np.log(D) - log_d, np.log(losses), delta), jac=True,
-                     method="L-BFGS-B", bounds=[(-8, 3)] * 3 + [(0, 3)] * 2, options={"maxiter": 500}) for start in starts]
+    counted = np.log(N) - log_n, np.log(D) - log_d, np.log(losses), delta
+    ends = [minimize(huber_objective, start, counted, jac=True, method="L-BFGS-B",
+                     bounds=[(-8, 3)] * 3 + [(0, 3)] * 2, options={"maxiter": 500}) for start in starts]
     a, b, e, alpha, beta = min(ends, key=lambda end: end.fun).x
     return Law(math.exp(e), math.exp(a + alpha * log_n), math.exp(b + beta * log_d), float(alpha), float(beta))
 
@@ -212,14 +220,16 @@ def bootstrap_laws(N: Sequence[float],       # parameters of each run
     "Fit a law to each of many draws of the runs with replacement: how much it depends on which runs there were."
     N, D, losses = (np.asarray(values, float) for values in (N, D, losses))
     draws = np.random.default_rng(seed).integers(0, len(N), (samples, len(N)))
-    return [fit_law(N[some], D[some], losses[some], starts=_STARTS[::4]) for some in tqdm(draws, desc="bootstrap", leave=False)]
+    return [fit_law(N[some], D[some], losses[some], starts=_STARTS[::4])
+            for some in tqdm(draws, desc="bootstrap", leave=False)]
 
 # %% ../nbs/5_beyond/37_scaling.ipynb #c0feabbc
 def best_split(law: Law,       # both of its exponents above 0
                compute: float, # the budget, in FLOPs
                ) -> tuple[float, float]: # parameters and tokens
     "The model and the text with the lowest predicted loss that a budget of 6 N D buys."
-    if law.alpha <= 0 or law.beta <= 0: raise ValueError(f"exponents {law.alpha:g} and {law.beta:g}: the law says that size or text brings nothing; it has no best split")
+    if law.alpha <= 0 or law.beta <= 0:
+        raise ValueError(f"exponents {law.alpha:g} and {law.beta:g}: the law says that size or text brings nothing; it has no best split")
     if not compute > 0: raise ValueError(f"a budget of {compute} FLOPs buys nothing; give one above 0")
     scale = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
     size = scale * (compute / 6) ** (law.beta / (law.alpha + law.beta))

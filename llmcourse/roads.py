@@ -41,7 +41,8 @@ from .road import ask, evaluate_checkpoint, load_corpus, open_run, train_run
 from .serving import Predictor, running_server
 from .techniques import choose_technique
 from .training import ClassificationBatches, Scale, get_scale, train
-from .tuning import choose_family, range_test
+from .selection import choose_family
+from .tuning import range_test
 
 # %% auto #0
 __all__ = ['STAGES', 'SITE', 'AllRoads', 'render_all', 'run_all']

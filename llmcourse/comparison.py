@@ -51,7 +51,8 @@ def _from_scratch(data: DatasetDict, epochs: int, seed: int) -> tuple:
     torch.manual_seed(seed)
     model = Classifier.from_language_model(lm, LABELS, dropout=0.2)
     sequences = tokenizer(list(data["train"]["text"]))["input_ids"]
-    batches = ClassificationBatches(sequences, list(data["train"]["label"]), 32, epochs, tokenizer.pad_token_id, model.config.context, seed)
+    batches = ClassificationBatches(sequences, list(data["train"]["label"]), 32, epochs, tokenizer.pad_token_id,
+                                    model.config.context, seed)
     train(model, batches, TrainingConfig(learning_rate=1e-3, seed=seed), title=f"from scratch, seed {seed}")
     return model, tokenizer
 
@@ -65,17 +66,19 @@ def _frozen(data: DatasetDict, epochs: int, seed: int, adapt: Callable, rate: fl
     "MiniLM as it is, its head fitted; then `adapt` adds what trains."
     model, tokenizer = load_pretrained("minilm", LABELS, seed)
     p = prepare(data["train"], tokenizer)
-    batches = partial(ClassificationBatches, p.sequences, p.labels, 16, pad_id=tokenizer.pad_token_id, context=64, seed=seed)
+    batches = partial(ClassificationBatches, p.sequences, p.labels, 16, pad_id=tokenizer.pad_token_id, context=64,
+                      seed=seed)
     torch.manual_seed(seed)
-    model = adapt(fit_head(model, batches(epochs=1)), tokenizer)
-    if rate: train(model, batches(epochs=epochs), _steady(rate, seed), title=f"{adapt.__name__.strip('_')}, seed {seed}")
+    model, title = adapt(fit_head(model, batches(epochs=1)), tokenizer), f"{adapt.__name__.strip('_')}, seed {seed}"
+    if rate: train(model, batches(epochs=epochs), _steady(rate, seed), title=title)
     return model, tokenizer
 
 def _head(model, tokenizer):
     model.requires_grad_(False).classifier.requires_grad_(True)
     return model
 
-def _prefix(model, tokenizer): return PrefixTuning(model, word_states(model, tokenizer, "is this review negative, neutral or positive?", 10))
+def _prefix(model, tokenizer):
+    return PrefixTuning(model, word_states(model, tokenizer, "is this review negative, neutral or positive?", 10))
 
 def _adapters(model, tokenizer): return add_adapters(model, bottleneck=16)
 
@@ -106,13 +109,14 @@ def shipped_bytes(model: torch.nn.Module,  # after training
     return len(save({name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}))
 
 def _pretraining(scale: Scale, steps: int) -> float:
-    "Some real steps of pre-training; the processor seconds that all of them would take on this machine."
+    "Some real steps of pre-training; the processor seconds that all of the stored model's would take on this machine."
     texts = list(load_data("amazon")["train"]["text"])
     lm, tokenizer = load_checkpoint(course_gpt())
-    model = LanguageModel(replace(lm.config, dropout=0.0))
-    batches, start = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size, steps), time.process_time()
+    model, in_all = LanguageModel(lm.config), len(json.loads((course_gpt()/"history.json").read_text(encoding="utf-8")))
+    batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size, steps)
+    start = time.process_time()
     train(model, batches, title="pre-training")
-    return (time.process_time() - start) / steps * scale.pretraining_steps
+    return (time.process_time() - start) / steps * in_all
 
 def _body(model): return getattr(model, "model", model) if isinstance(model, PrefixTuning) else model
 
@@ -131,23 +135,26 @@ def measure(technique: str,                # a key of `CONTENDERS`
     model, tokenizer = c.fit(data, epochs, seed)
     seconds = time.process_time() - start
     if c.road == "A1": seconds += _pretraining(get_scale("laptop"), 20 if sentences is None else 3)
+    trainable, parameters = count_parameters(model)[:2]
     row = {"technique": technique, "road": c.road, "seed": seed, "seconds": seconds, "peak_memory_mb": peak_memory(),
-           "trainable_parameters": count_parameters(model)[0], "parameters": count_parameters(model)[1], "bytes_shipped": shipped_bytes(model)}
+           "trainable_parameters": trainable, "parameters": parameters, "bytes_shipped": shipped_bytes(model)}
     model.eval()
     answers = {name: predict_probabilities(model, tokenizer, list(split["text"])).argmax(-1).tolist()
                for name, split in _tests(source, sentences).items()}
     for name, split in _tests(source, sentences).items():
         found = score(list(split["label"]), answers[name])
-        row |= {"macro_f1": found["macro_f1"], "recall_negative": found["recall_negative"]} if name == "amazon" else {f"macro_f1_{name}": found["macro_f1"]}
+        if name == "amazon": row |= {key: found[key] for key in ("macro_f1", "recall_negative")}
+        else: row |= {f"macro_f1_{name}": found["macro_f1"]}
     fresh = load_checkpoint(course_gpt())[0] if c.road == "A1" else load_pretrained("minilm")[0]
-    return row | {"halves_before": halves_matched(fresh, tokenizer, pairs, halves), "halves_after": halves_matched(_body(model), tokenizer, pairs, halves),
-                  "latency_ms": latency_ms(lambda texts: predict_probabilities(model, tokenizer, texts), list(data["validation"]["text"])[:20]),
-                  "answers": answers["amazon"]}
+    predict, asked = (lambda texts: predict_probabilities(model, tokenizer, texts)), list(data["validation"]["text"])[:20]
+    return row | {"halves_before": halves_matched(fresh, tokenizer, pairs, halves),
+                  "halves_after": halves_matched(_body(model), tokenizer, pairs, halves),
+                  "latency_ms": latency_ms(predict, asked), "answers": answers["amazon"]}
 
 def _tests(source: dict[str, DatasetDict], sentences: int | None) -> dict:
     "The test splits: all of Amazon's, 500 sentences of each other source; or fewer."
-    return {name: dataset["test"].select(range(min(len(dataset["test"]), sentences or (10**9 if name == "amazon" else 500))))
-            for name, dataset in source.items()}
+    most = {name: sentences or (10**9 if name == "amazon" else 500) for name in source}
+    return {name: dataset["test"].select(range(min(len(dataset["test"]), most[name]))) for name, dataset in source.items()}
 
 # %% ../nbs/4_choosing/34_comparison.ipynb #635d029d
 _JOB = ("import json, os, sys, threading, time; parent = int(sys.argv[1])\n"
@@ -166,8 +173,11 @@ def run_job(file: str | Path,  # where the row goes
 
 def _start(file: Path, job: dict) -> None:
     env = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    done = subprocess.run([sys.executable, "-c", _JOB, str(os.getpid()), str(file), json.dumps(job)], env=env, capture_output=True, text=True)
-    if done.returncode: raise RuntimeError(f"{job['technique']}, seed {job['seed']} failed; the rows so far are kept:\n" + "\n".join(done.stderr.splitlines()[-5:]))
+    command = [sys.executable, "-c", _JOB, str(os.getpid()), str(file), json.dumps(job)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode:
+        said = "\n".join(done.stderr.splitlines()[-5:])
+        raise RuntimeError(f"{job['technique']}, seed {job['seed']} failed; the rows so far are kept:\n{said}")
 
 def compare(folder: str | Path,                             # gets a file a run, and comparison.json
             techniques: Sequence[str] = tuple(CONTENDERS),  # which contenders
@@ -180,9 +190,11 @@ def compare(folder: str | Path,                             # gets a file a run,
     unknown = [t for t in techniques if t not in CONTENDERS]
     if unknown: raise ValueError(f"no contender {unknown[0]!r}; there are {', '.join(CONTENDERS)}")
     folder, settings = Path(folder), {"epochs": epochs, "sentences": sentences}
-    jobs = {folder/f"{t.replace(' ', '_')}-{seed}-{epochs}-{sentences or 'all'}.json": {"technique": t, "seed": seed, **settings} for t in techniques for seed in seeds}
+    jobs = {folder/f"{t.replace(' ', '_')}-{seed}-{epochs}-{sentences or 'all'}.json": {"technique": t, "seed": seed} | settings
+            for t in techniques for seed in seeds}
     missing = {file: job for file, job in jobs.items() if not file.exists()}
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool, tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="comparison", leave=False) as bar:
+    with (ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
+          tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="comparison", leave=False) as bar):
         running = [pool.submit(_start, file, job) for file, job in missing.items()]
         try:
             for future in as_completed(running):
@@ -192,9 +204,12 @@ def compare(folder: str | Path,                             # gets a file a run,
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in jobs]
-    about = {"command": f"llmcourse.comparison.compare(folder, seeds={list(seeds)}, epochs={epochs}, sentences={sentences})", **settings, "seeds": list(seeds), "data (SHA-256)": ARCHIVE_SHA256[:12],
-             "python": platform.python_version(), "torch": torch.__version__, "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
-    with atomic_path(folder/"comparison.json") as scratch: scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
+    command = f"llmcourse.comparison.compare(folder, seeds={list(seeds)}, epochs={epochs}, sentences={sentences})"
+    about = {"command": command, **settings, "seeds": list(seeds), "data (SHA-256)": ARCHIVE_SHA256[:12],
+             "python": platform.python_version(), "torch": torch.__version__,
+             "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
+    with atomic_path(folder/"comparison.json") as scratch:
+        scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
 # %% ../nbs/4_choosing/34_comparison.ipynb #f2d5cb37
@@ -208,11 +223,13 @@ def average(rows: Sequence[dict],  # of `compare`
     means = []
     for technique in dict.fromkeys(row["technique"] for row in rows):
         runs = [row for row in rows if row["technique"] == technique]
-        numbers = {key: float(np.mean([run[key] for run in runs])) for key, value in runs[0].items() if isinstance(value, (int, float)) and key != "seed"}
+        numbers = {key: float(np.mean([run[key] for run in runs])) for key, value in runs[0].items()
+                   if isinstance(value, (int, float)) and key != "seed"}
         truth, said, groups = _pooled(runs)
-        (low, high), (recall_low, recall_high) = (bootstrap_interval(truth, said, metric, groups=groups) for metric in ("macro_f1", "recall_negative"))
-        means.append({"technique": technique, "road": runs[0]["road"], "seeds": len(runs), **numbers, "low": low, "high": high,
-                      "recall_low": recall_low, "recall_high": recall_high,
+        (low, high), (recall_low, recall_high) = (bootstrap_interval(truth, said, metric, groups=groups)
+                                                  for metric in ("macro_f1", "recall_negative"))
+        means.append({"technique": technique, "road": runs[0]["road"], "seeds": len(runs), **numbers,
+                      "low": low, "high": high, "recall_low": recall_low, "recall_high": recall_high,
                       "spread": float(np.std([run["macro_f1"] for run in runs]))})
     return means
 
@@ -220,7 +237,8 @@ def _pooled(runs: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Truth, answers and reviews of the test sentences, the seeds one after another."
     test = clean(load_data("amazon"))[0]["test"]
     n = len(runs[0]["answers"])
-    return (np.tile(list(test["label"])[:n], len(runs)), np.concatenate([run["answers"] for run in runs]), np.tile(list(test["group"])[:n], len(runs)))
+    truth, groups = (np.tile(list(test[column])[:n], len(runs)) for column in ("label", "group"))
+    return truth, np.concatenate([run["answers"] for run in runs]), groups
 
 def difference(rows: Sequence[dict],  # of `compare`
                a: str,                # a technique
@@ -239,17 +257,19 @@ _MODULES = {"A1": ("tokenizer", "model", "training"), "A2": ("pretrained", "fine
 
 def settings_to_choose(road: str,  # A1, A2 or A3
                        ) -> list[str]:
-    "The settings that have to be chosen before this road can be walked: of model, of pre-training, of training on labels."
+    "The settings that have to be chosen before this road can be walked: of model, pre-training, training on labels."
     own = {"training." + f.name for f in fields(TrainingConfig)} - {"training.seed", "training.save_every"}
     labels = {"epochs", "batch_size", "context"}
-    if road == "A1": return sorted(own | labels | {f"model.{f.name}" for f in fields(GPTConfig)} | {f"pre-{name}" for name in own} | {"pretraining_steps", "pretraining_batch_size"})
+    before = {f"pre-{name}" for name in own} | {"pretraining_steps", "pretraining_batch_size"}
+    if road == "A1": return sorted(own | labels | before | {f"model.{f.name}" for f in fields(GPTConfig)})
     return sorted(own | labels | {"which model"} | ({"rank", "alpha", "targets"} if road == "A3" else set()))
 
 def lines_of_code(road: str,  # A1, A2 or A3
                   ) -> int:
     "Lines of the course's modules that this road runs through (for A3: with LoRA), without empty ones and comments."
     files = [course_gpt().parent/f"{module}.py" for module in _MODULES[road]]
-    return sum(bool(line.strip()) and not line.strip().startswith("#") for file in files for line in file.read_text(encoding="utf-8").splitlines())
+    lines = [line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
 
 @dataclass(frozen=True)
 class Verdict:
@@ -258,6 +278,10 @@ class Verdict:
     claim: str   # of the article
     borne_out: str  # yes, no, or in part
     figure: str  # one line
+
+def _borne_out(values: dict[str, float], least: str, most: str) -> str:
+    right = (min(values, key=values.get) == least) + (max(values, key=values.get) == most)
+    return ("no", "in part", "yes")[right]
 
 def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender of each road
              ) -> list[Verdict]:
@@ -268,20 +292,24 @@ def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender 
     if missing: raise ValueError(f"no run of the road {missing[0]}; measure at least one contender of each road")
     (scratch,), custom = of("A1"), max(of("A3"), key=lambda m: m["macro_f1"])
     full, quick = of("A2")[0], min(of("A3"), key=lambda m: m["seconds"])
-    settings, lines = ({road: count(road) for road in ROADS} for count in (lambda r: len(settings_to_choose(r)), lines_of_code))
-    ordered = lambda values, least, most: "yes" if min(values, key=values.get) == least and max(values, key=values.get) == most else \
-        "in part" if min(values, key=values.get) == least or max(values, key=values.get) == most else "no"
+    settings, lines = ({road: count(road) for road in ROADS}
+                       for count in (lambda road: len(settings_to_choose(road)), lines_of_code))
     seconds = {"A1": scratch["seconds"], "A2": full["seconds"], "A3": quick["seconds"]}
+    smaller = scratch["latency_ms"] < full["latency_ms"] and scratch["parameters"] < full["parameters"]
     change, low, high = difference(rows, custom["technique"], full["technique"])
     lowest = scratch["macro_f1"] < min(m["macro_f1"] for m in means if m is not scratch)
+    f1 = ", ".join(f"{m['technique']} {m['macro_f1']:.2f}" for m in (scratch, full, custom))
     return [
-        Verdict("V1", "from scratch needs most expertise, customization least", ordered(settings, "A3", "A1"),
-                "settings to choose " + ", ".join(f"{ROADS[r]} {n}" for r, n in settings.items()) + "; lines of code " + ", ".join(str(n) for n in lines.values())),
-        Verdict("V2", "from scratch is the most flexible", "yes" if scratch["latency_ms"] < full["latency_ms"] and scratch["parameters"] < full["parameters"] else "no",
-                f"size and context are free; ours has {scratch['parameters'] / 1e6:.1f} M parameters and answers in {scratch['latency_ms']:.0f} ms, MiniLM {full['parameters'] / 1e6:.0f} M in {full['latency_ms']:.0f} ms"),
-        Verdict("V3", "from scratch needs most resources, fine-tuning least", ordered(seconds, "A2", "A1"),
-                f"seconds from scratch {scratch['seconds']:.0f}, all of MiniLM {full['seconds']:.0f}, {quick['technique']} {quick['seconds']:.0f}; "
-                f"MB {scratch['peak_memory_mb']:.0f}, {full['peak_memory_mb']:.0f}, {quick['peak_memory_mb']:.0f}"),
+        Verdict("V1", "from scratch needs most expertise, customization least", _borne_out(settings, "A3", "A1"),
+                "settings to choose " + ", ".join(f"{ROADS[r]} {n}" for r, n in settings.items()) +
+                "; lines of code " + ", ".join(str(n) for n in lines.values())),
+        Verdict("V2", "from scratch is the most flexible", "yes" if smaller else "no",
+                f"size and context are free; ours has {scratch['parameters'] / 1e6:.1f} M parameters and answers in "
+                f"{scratch['latency_ms']:.0f} ms, MiniLM {full['parameters'] / 1e6:.0f} M in {full['latency_ms']:.0f} ms"),
+        Verdict("V3", "from scratch needs most resources, fine-tuning least", _borne_out(seconds, "A2", "A1"),
+                f"seconds from scratch {scratch['seconds']:.0f}, all of MiniLM {full['seconds']:.0f}, "
+                f"{quick['technique']} {quick['seconds']:.0f}; MB {scratch['peak_memory_mb']:.0f}, "
+                f"{full['peak_memory_mb']:.0f}, {quick['peak_memory_mb']:.0f}"),
         Verdict("V4", "from scratch may be lowest, customization wins", ("no", "in part", "yes")[lowest + (low > 0)],
-                f"macro-F1 from scratch {scratch['macro_f1']:.2f}, {full['technique']} {full['macro_f1']:.2f}, {custom['technique']} {custom['macro_f1']:.2f} ({change:+.3f}, {low:+.3f} to {high:+.3f})"),
+                f"macro-F1 {f1} ({change:+.3f}, {low:+.3f} to {high:+.3f})"),
     ]

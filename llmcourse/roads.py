@@ -38,10 +38,10 @@ from .pretrained import CATALOGUE, choose_model, load_pretrained
 from .relevance import finetune_relevant
 from .rlhf import align
 from .road import ask, evaluate_checkpoint, load_corpus, open_run, train_run
+from .selection import choose_family
 from .serving import Predictor, running_server
 from .techniques import choose_technique
 from .training import ClassificationBatches, Scale, get_scale, train
-from .selection import choose_family
 from .tuning import range_test
 
 # %% auto #0

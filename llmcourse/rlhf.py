@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,20 +22,21 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .data import atomic_path, load_data
+from .data import ARCHIVE_SHA256, atomic_path, load_data
 from .evaluation import bits_per_byte
 from .generation import KVCache
 from .model import GPT, GPTConfig, LanguageModel, Output, llama_config, load_checkpoint, save_checkpoint
 from .preprocessing import clean
-from .training import ClassificationBatches, TrainingConfig, train
+from .pretrained import course_gpt
+from .training import ClassificationBatches, TrainingConfig, native_precision, train
 
 # %% auto #0
 __all__ = ['Reward', 'win_share', 'Preference', 'preference_pairs', 'pair_credit', 'human_credit', 'vader_scores',
            'bradley_terry_loss', 'RewardModel', 'PreferenceBatches', 'train_reward_model', 'reward_function',
-           'prompts_from', 'Samples', 'sample', 'decode', 'token_logps', 'group_advantages', 'kl_k3', 'grpo_loss',
-           'GRPOConfig', 'check_rewards', 'Rollouts', 'grpo', 'load_policy', 'distinct_bigrams', 'measure_policy',
-           'dpo_loss', 'DPOConfig', 'RankedPairs', 'rank_samples', 'dpo', 'save_reward_model', 'load_reward_model',
-           'align']
+           'prompts_from', 'split_prompts', 'Samples', 'sample', 'decode', 'token_logps', 'group_advantages', 'kl_k3',
+           'grpo_loss', 'GRPOConfig', 'check_rewards', 'Rollouts', 'grpo', 'load_policy', 'distinct_bigrams',
+           'measure_policy', 'dpo_loss', 'DPOConfig', 'RankedPairs', 'rank_samples', 'dpo', 'measure_seeds',
+           'stored_seeds', 'save_reward_model', 'load_reward_model', 'align']
 
 # %% ../nbs/3_customization/32_rlhf.ipynb #121a27da
 def win_share(a: Sequence[int],  # the ratings of one sentence
@@ -220,6 +222,14 @@ def prompts_from(texts: Sequence[str],  # real sentences
     if not found:
         raise ValueError(f"none of {len(list(texts))} texts begins with words of {tokens} tokens; give more texts")
     return torch.tensor(list(found))
+
+def split_prompts(data,       # with the splits train and test
+                  tokenizer,  # the policy's own
+                  ) -> tuple[Tensor, Tensor]:  # to practise on; to be judged on, none of them practised
+    "The prompts of the training sentences, and those of the test sentences that are not among them."
+    practised, test = (prompts_from(data[name]["text"], tokenizer) for name in ("train", "test"))
+    seen = set(map(tuple, practised.tolist()))
+    return practised, torch.tensor([row for row in test.tolist() if tuple(row) not in seen])
 
 # %% ../nbs/3_customization/32_rlhf.ipynb #8b3fc518
 class Samples(NamedTuple):
@@ -502,6 +512,65 @@ def dpo(policy: LanguageModel,            # trained in place
     batches = _PairBatches(pairs, config)
     return train(_Trainee(policy, loss), batches, _recipe(config), state_file, "DPO", watch, watch_every)
 
+# %% ../nbs/3_customization/32_rlhf.ipynb #6c37191c
+def _weights_hash(folder: str | Path) -> str:
+    return hashlib.sha256((Path(folder)/"model.safetensors").read_bytes()).hexdigest()[:12]
+
+def _refuse_others(place: Path, found: dict, settings: dict) -> None:
+    "Raises `ValueError` if what is in a place was begun with other settings."
+    differing = [f"{key} {found.get(key, 'unknown')}, not {value}" for key, value in settings.items()
+                 if found.get(key, "unknown") != value]
+    if differing:
+        raise ValueError(f"{place} was begun with {'; '.join(differing)}. "
+                         "Choose another place, or delete this one to start anew")
+
+def _measure_seed(lm: LanguageModel, tokenizer, reward: Reward, data, seed: int, steps: int) -> dict:
+    "Train both methods once; what each gains in reward and by VADER on the second 48 fresh prompts, two texts each."
+    start, config = time.process_time(), GRPOConfig(steps=steps, seed=seed)
+    prompts, fresh = split_prompts(data, tokenizer)
+    rows = np.random.default_rng(seed).permutation(len(prompts))[:steps * config.prompts]
+    policies = {"GRPO": copy.deepcopy(lm), "DPO": copy.deepcopy(lm)}
+    grpo(policies["GRPO"], tokenizer, reward, prompts, config)
+    pairs = rank_samples(lm, tokenizer, reward, prompts[rows], config.group, config.max_new_tokens, seed)
+    dpo(policies["DPO"], pairs, DPOConfig(steps=steps * config.updates, seed=seed))
+    asked = fresh[48:96].repeat_interleave(2, 0)
+    before, *after = (measure_policy(model, lm, tokenizer, reward, asked, seed=123)
+                      for model in (lm, *policies.values()))
+    gains = {f"{name}, {measure}": found[key] - before[key] for name, found in zip(policies, after)
+             for measure, key in (("reward", "reward_fresh"), ("VADER", "vader"))}
+    return {"seed": seed, "seconds": time.process_time() - start} | gains
+
+def measure_seeds(file: str | Path,                        # JSON; what it holds already is not done again
+                  seeds: Sequence[int] = (0, 1, 2, 3, 4),  # one run each of both methods
+                  steps: int = 15,                         # of GRPO; DPO gets as many texts and gradient steps
+                  sentences: int | None = None,            # of the reward model, at most; None: all
+                  ) -> list[dict]:                         # a row a seed: seconds of computing, gains of both methods
+    """Train the course's GPT by GRPO and DPO with several seeds and one reward model, and keep the gains in a file.
+
+    Raises `ValueError` if the file was begun with other settings, weights or another version of torch."""
+    file, rows, reward = Path(file), [], None
+    settings = {"steps": steps, "sentences": sentences, "language model (SHA-256)": _weights_hash(course_gpt()),
+                "data (SHA-256)": ARCHIVE_SHA256[:12], "precision": native_precision("cpu"), "torch": torch.__version__}
+    if file.exists():
+        about, rows = json.loads(file.read_text(encoding="utf-8")).values()
+        _refuse_others(file, about, settings)
+    for seed in seeds:
+        if any(row["seed"] == seed for row in rows): continue
+        if reward is None:
+            (lm, tokenizer), data = load_policy(course_gpt()), clean(load_data("amazon"))[0]
+            learned = data["train"].select(range(min(len(data["train"]), sentences or len(data["train"]))))
+            reward = reward_function(train_reward_model(lm, tokenizer, learned)[0], tokenizer)
+        rows.append(_measure_seed(lm, tokenizer, reward, data, seed, steps))
+        done = [row["seed"] for row in rows]
+        command = f"llmcourse.rlhf.measure_seeds(file, seeds={done}, steps={steps}, sentences={sentences})"
+        text = json.dumps({"about": {"command": command, "seeds": done} | settings, "rows": rows}, indent=1)
+        with atomic_path(file) as scratch: scratch.write_text(text + "\n", encoding="utf-8")
+    return rows
+
+def stored_seeds() -> dict:  # about: how it was made; rows: a row a seed
+    "The five seeds that the lesson was written with, as `measure_seeds` measured them."
+    return json.loads((course_gpt().parent/"measured"/"rlhf.json").read_text(encoding="utf-8"))
+
 # %% ../nbs/3_customization/32_rlhf.ipynb #1db01285
 def save_reward_model(model: RewardModel,   # trained
                       tokenizer,            # its own
@@ -558,12 +627,7 @@ def _check_settings(folder: Path, settings: dict) -> None:
     begun = any((folder/name).exists() for name in ("reward_model", "policy", "measurements.json"))
     if not path.exists() and not begun:
         with atomic_path(path) as scratch: scratch.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    differing = [f"{key} {found.get(key, 'unknown')}, not {value}" for key, value in settings.items()
-                 if found.get(key, "unknown") != value]
-    if differing:
-        raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
-                         "Choose another folder, or delete this one to start anew")
+    _refuse_others(folder, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}, settings)
 
 def align(language_model: str | Path,     # the checkpoint folder of the language model to align
           folder: str | Path,             # gets settings.json, reward_model/, policy/ and measurements.json
@@ -576,9 +640,8 @@ def align(language_model: str | Path,     # the checkpoint folder of the languag
 
     Raises `ValueError` if the folder was begun with other settings, or from another language model."""
     folder, (lm, tokenizer) = Path(folder), load_policy(language_model)
-    weights = hashlib.sha256((Path(language_model)/"model.safetensors").read_bytes()).hexdigest()[:12]
-    _check_settings(folder, {"language_model": weights, "steps": steps, "seed": seed, "source": source,
-                             "sentences": sentences})
+    _check_settings(folder, {"language_model": _weights_hash(language_model), "steps": steps, "seed": seed,
+                             "source": source, "sentences": sentences})
     result = folder/"measurements.json"
     if result.exists(): return json.loads(result.read_text(encoding="utf-8"))
     data = clean(load_data(source))[0]

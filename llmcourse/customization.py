@@ -27,11 +27,12 @@ from .preprocessing import clean
 from .pretrained import load_pretrained
 from .serving import PredictionRequest, PredictionResponse, Predictor, create_app
 from .techniques import HEADS, modules_named
-from .training import ClassificationBatches, RateShare, TrainingConfig, native_precision, smooth, train
+from .training import (
+    ClassificationBatches, EarlyStopping, RateShare, TrainingConfig, native_precision, smooth, train)
 
 # %% auto #0
-__all__ = ['ARMS', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_rates', 'combine', 'StoppedEarly', 'LivePlot',
-           'Watch', 'customize', 'measure_arm', 'study', 'AdapterRequest', 'AdapterResponse', 'adapter_app']
+__all__ = ['ARMS', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_rates', 'combine', 'LivePlot', 'customize',
+           'measure_arm', 'study', 'AdapterRequest', 'AdapterResponse', 'adapter_app']
 
 # %% ../nbs/3_customization/33_customization.ipynb #96da217d
 def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`, as all of transformers and of this course
@@ -104,11 +105,8 @@ def combine(*shares: RateShare,   # any number; none at all gives 1
     return lambda name, progress: math.prod(share(name, progress) for share in shares)
 
 # %% ../nbs/3_customization/33_customization.ipynb #30756d87
-class StoppedEarly(Exception):
-    "The validation loss has not improved for as many looks as patience allows."
-
 class LivePlot:
-    "Three curves that are drawn again in the same place of the notebook; outside a notebook it only keeps the figure."
+    "A callback for `train`: three curves, drawn again in one place of the notebook. Outside of one it keeps the figure."
     def __init__(self, title: str = "training"):  # above the curves
         import matplotlib.pyplot as plt
         from IPython import get_ipython
@@ -116,60 +114,28 @@ class LivePlot:
         plt.close(self.figure)      # the notebook would show it a second time
         self.title, self.handle, self.in_notebook = title, None, get_ipython() is not None
 
-    def draw(self,
-             history: list[dict],   # one dict a step; some have what a look measured
-             alarm: str = "",       # shown instead of the title
-             ) -> None:
-        "Show the history so far."
-        looks = [h for h in history if "validation_loss" in h]
-        steps, losses, when = [h["step"] + 1 for h in history], [h["loss"] for h in history], [h["step"] + 1 for h in looks]
+    def __call__(self,
+                 history: list[dict],   # of `train`; looks give validation_loss, validation_macro_f1 and distance
+                 alarm: str = "",       # why the run was ended; shown instead of the title
+                 ) -> None:
+        "Show the history so far, if its last step was looked at."
+        if "validation_loss" not in history[-1]: return
+        looks, losses = [h for h in history if "validation_loss" in h], [h["loss"] for h in history]
+        steps, when = [h["step"] + 1 for h in history], [h["step"] + 1 for h in looks]
         for ax in self.axes: ax.clear()
         self.axes[0].plot(steps, losses, color="C0", alpha=0.3, lw=0.8)
         self.axes[0].plot(steps, smooth(losses, 8), color="C0", label="training")
-        for ax, key, name, style in zip(self.axes, ("validation_loss", "validation_macro_f1", "distance"), ("validation", None, None), ("D--", "o-", "s-")):
-            ax.plot(when, [h[key] for h in looks], style, color="C1", label=name)
+        for ax, key, style in zip(self.axes, ("validation_loss", "validation_macro_f1", "distance"), ("D--", "o-", "s-")):
+            ax.plot(when, [h[key] for h in looks], style, color="C1", label="validation")
         self.axes[0].legend(frameon=False)
-        for ax, what in zip(self.axes, ("loss (nats)", "macro-F1, validation", "distance from the start")): ax.set(xlabel="step", title=what)
+        for ax, what in zip(self.axes, ("loss (nats)", "macro-F1, validation", "distance from the start")):
+            ax.set(xlabel="step", title=what)
         self.figure.suptitle(alarm or self.title)
         self.figure.tight_layout()
         if self.in_notebook:
             from IPython.display import display
             if self.handle: self.handle.update(self.figure)
             else: self.handle = display(self.figure, display_id=True)
-
-class Watch:
-    "For `watch` of `train`: measures, draws, keeps the best weights, and raises `StoppedEarly` when patience is out."
-    def __init__(self,
-                 model: nn.Module,          # being trained
-                 look: Callable[[], dict[str, float]],  # measures it; must give `validation_loss`
-                 patience: int | None = None,  # looks without improvement before it stops; None: never
-                 plot: LivePlot | None = None, # drawn at each look
-                 ):
-        self.model, self.look, self.patience, self.plot = model, look, patience, plot
-        self.history, self.weights, self.stopped = [], None, ""
-        self.hook = model.register_forward_hook(self._note)
-
-    def _note(self, model, args, out) -> None:
-        if model.training: self.history.append({"step": len(self.history), "loss": out.loss.item()})
-
-    def __call__(self) -> dict[str, float]:
-        found = self.look()
-        self.history[-1] |= found
-        looks = [h for h in self.history if "validation_loss" in h]
-        best = min(looks, key=lambda h: h["validation_loss"])
-        if self.patience and best is looks[-1]: self.weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        without = len(looks) - 1 - looks.index(best)
-        if self.patience and without >= self.patience:
-            self.stopped = f"stopped at step {len(self.history)}: no better validation loss than {best['validation_loss']:.3f} at step {best['step'] + 1} for {without} looks"
-        if self.plot: self.plot.draw(self.history, self.stopped)
-        if self.stopped: raise StoppedEarly(self.stopped)
-        return found
-
-    def finish(self) -> None:
-        "Take the hook off, bring back the best weights if they were kept, and leave the model ready to use."
-        self.hook.remove()
-        if self.weights: self.model.load_state_dict(self.weights)
-        self.model.requires_grad_(True).eval()
 
 # %% ../nbs/3_customization/33_customization.ipynb #1403a3dc
 def customize(name: str,                         # what `load_pretrained` takes
@@ -188,7 +154,7 @@ def customize(name: str,                         # what `load_pretrained` takes
               live: bool = False,                # draw the curves while it trains
               seed: int = 0,                     # for the head, the order and dropout
               ) -> tuple:                        # model, tokenizer, history
-    "Fine-tune so that little is forgotten. Raises `ValueError` for data that cannot be trained on, or settings out of range."
+    "Fine-tune so that little is forgotten. Raises `ValueError` for faulty data or settings out of range."
     faults = check_data(DatasetDict(train=dataset["train"]), labels)
     if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
     if looks < 1: raise ValueError(f"looks is {looks}; at least one look an epoch is needed to know when to stop")
@@ -198,15 +164,24 @@ def customize(name: str,                         # what `load_pretrained` takes
     p = prepare(dataset["train"], tokenizer, context)
     batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, seed)
     measure = watch_validation(model, dataset["validation"], tokenizer, context)
-    watch = Watch(model, lambda: measure() | {"distance": spring.distance()}, patience, LivePlot(f"customizing {name}") if live else None)
-    try: train(model, batches, replace(config, seed=seed), None, f"customizing {name}", watch, max(1, batches.batches_per_epoch // looks), combine(*shares))
-    except StoppedEarly as alarm: print(alarm)
-    finally:
-        spring.release()
-        watch.finish()
-    if folder: save_classifier(model, tokenizer, folder, f"{name}, customized on {len(p.labels)} sentences (unfreeze {unfreeze}, anchor {anchor:g}, rate decay {rate_decay:g}, "
-                                                         f"seed {seed}). Labels: {', '.join(labels)}.")
-    return model, tokenizer, watch.history
+    stopping = EarlyStopping(model, patience) if patience is not None else None
+    plot = LivePlot(f"customizing {name}") if live else None
+    history = train(model, batches, replace(config, seed=seed), title=f"customizing {name}",
+                    watch=lambda: measure() | {"distance": spring.distance()},
+                    watch_every=max(1, batches.batches_per_epoch // looks), rate_share=combine(*shares),
+                    callbacks=[callback for callback in (stopping, plot) if callback])
+    spring.release()
+    best = stopping.restore() if stopping else None
+    if len(history) < len(batches):
+        alarm = (f"stopped at step {len(history)}: no better validation loss than {best['validation_loss']:.3f} "
+                 f"at step {best['step'] + 1} for {patience} looks")
+        print(alarm)
+        if plot: plot(history, alarm)
+    if folder:
+        save_classifier(model, tokenizer, folder,
+                        f"{name}, customized on {len(p.labels)} sentences (unfreeze {unfreeze}, anchor {anchor:g}, "
+                        f"rate decay {rate_decay:g}, seed {seed}). Labels: {', '.join(labels)}.")
+    return model, tokenizer, history
 
 # %% ../nbs/3_customization/33_customization.ipynb #246d7e9a
 _PLAIN = {"unfreeze": False, "anchor": 0.0, "rate_decay": 1.0}

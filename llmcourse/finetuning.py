@@ -21,7 +21,8 @@ from .data import LABELS, atomic_path
 from .evaluation import context_of, score
 from .objectives import Check
 from .pretrained import embed, load_pretrained, mean_vectors
-from .training import ClassificationBatches, TrainingConfig, make_optimizer, native_precision, train
+from .training import (
+    ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
 
 # %% auto #0
 __all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'watch_validation', 'save_classifier',
@@ -140,15 +141,17 @@ def watch_validation(model,               # being trained
     batches = ClassificationBatches(p.sequences, p.labels, 64, 1, tokenizer.pad_token_id, context)
     def look() -> dict[str, float]:
         was_training, device, losses, truth, said = model.training, next(model.parameters()).device, 0.0, [], []
+        bf16 = native_precision(device.type) == "bf16"
         model.eval()
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=native_precision(device.type) == "bf16"):
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             for step in range(len(batches)):
                 batch = {name: values.to(device) for name, values in batches(step).items()}
                 out = model(**batch)
                 losses += out.loss.item() * len(batch["labels"])
                 truth, said = truth + batch["labels"].tolist(), said + out.logits.argmax(-1).tolist()
         model.train(was_training)
-        return {"validation_loss": losses / len(truth), "validation_macro_f1": score(truth, said, list(model.config.id2label.values()))["macro_f1"]}
+        found = score(truth, said, list(model.config.id2label.values()))
+        return {"validation_loss": losses / len(truth), "validation_macro_f1": found["macro_f1"]}
     return look
 
 def save_classifier(model,                # a transformers sequence classifier
@@ -156,15 +159,16 @@ def save_classifier(model,                # a transformers sequence classifier
                     folder: str | Path,   # created, or replaced if it holds a checkpoint
                     card: str = "",       # for README.md: what it is for, what it was trained on
                     ) -> None:
-    "Store a checkpoint folder, whole or not at all. Raises `FileExistsError` rather than replace a folder that holds something else."
+    "Store a checkpoint folder, whole or not at all. Raises `FileExistsError` if the folder holds something else."
     folder = Path(folder)
     if folder.exists() and not (folder/"config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is no checkpoint; choose another folder, so that nothing is lost")
     with atomic_path(folder) as scratch:
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        (scratch/"README.md").write_text("---\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n"
-                                         f"# {folder.resolve().name}\n\n{card or 'No description was given.'}\n", encoding="utf-8")
+        head = "---\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n"
+        text = f"{head}# {folder.resolve().name}\n\n{card or 'No description was given.'}\n"
+        (scratch/"README.md").write_text(text, encoding="utf-8")
 
 def finetune(name: str,                         # what `load_pretrained` takes
              dataset: DatasetDict,              # train and validation, with the columns text and label
@@ -175,27 +179,26 @@ def finetune(name: str,                         # what `load_pretrained` takes
              context: int = 64,                 # tokens to read of each text
              config: TrainingConfig = FINE_TUNING,  # rates, decay, precision
              seed: int = 0,                     # for the head, the order and dropout
-             state_file: str | Path | None = None,  # to go on after an interruption
+             state_file: str | Path | None = None,  # to go on after an interruption; removed once the folder stands
              keep_best: bool = False,           # end with the weights of the epoch whose validation loss was lowest
              ) -> tuple:                        # model, tokenizer, history
-    "Fine-tune all parameters of a pre-trained model. Raises `ValueError` that lists the faults if the training split has any."
-    if keep_best and state_file: raise ValueError("keep_best holds the best epoch in memory only and cannot go on after an interruption; leave one of keep_best and state_file out")
+    "Fine-tune all parameters of a pre-trained model. Raises `ValueError` that lists the faults of the training split."
     faults = check_data(DatasetDict(train=dataset["train"]), labels)
     if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
     model, tokenizer = load_pretrained(name, labels, seed)
     p = prepare(dataset["train"], tokenizer, context)
     batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, seed)
-    watch = watch_validation(model, dataset["validation"], tokenizer, context)
-    best = {"loss": math.inf}
-    def look() -> dict[str, float]:
-        found = watch()
-        if keep_best and found["validation_loss"] < best["loss"]:
-            best.update(loss=found["validation_loss"], weights={k: v.clone() for k, v in model.state_dict().items()})
-        return found
-    history = train(model, batches, replace(config, seed=seed), state_file, f"fine-tuning {name}", look, batches.batches_per_epoch)
-    if "weights" in best: model.load_state_dict(best["weights"])
-    if folder: save_classifier(model, tokenizer, folder, f"{name}, fine-tuned on {len(p.labels)} sentences in {epochs} epochs (seed {seed}, rate {config.learning_rate:g}). "
-                                                         f"Labels: {', '.join(labels)}.")
+    look = watch_validation(model, dataset["validation"], tokenizer, context)
+    resumed_from = [Path(state_file), Path(state_file).with_suffix(".best.safetensors")] if state_file else []
+    stopping = EarlyStopping(model, patience=epochs, file=resumed_from[-1] if resumed_from else None)
+    history = train(model, batches, replace(config, seed=seed), state_file, f"fine-tuning {name}", look,
+                    batches.batches_per_epoch, callbacks=[stopping] * keep_best)
+    if keep_best: stopping.restore()
+    if folder:
+        save_classifier(model, tokenizer, folder,
+                        f"{name}, fine-tuned on {len(p.labels)} sentences in {epochs} epochs "
+                        f"(seed {seed}, rate {config.learning_rate:g}). Labels: {', '.join(labels)}.")
+        for file in resumed_from: file.unlink(missing_ok=True)
     return model, tokenizer, history
 
 # %% ../nbs/2_fine_tuning/26_finetuning.ipynb #93bdfda4

@@ -647,11 +647,11 @@ def align(language_model: str | Path,     # the checkpoint folder of the languag
     data = clean(load_data(source))[0]
     train_rows = data["train"].select(range(min(len(data["train"]), sentences or len(data["train"]))))
     reward = reward_function(_reward_stage(lm, tokenizer, train_rows, seed, folder/"reward_model"), tokenizer)
-    prompts, fresh = prompts_from(train_rows["text"], tokenizer), prompts_from(data["test"]["text"], tokenizer)[:64]
+    prompts, fresh = split_prompts({"train": train_rows, "test": data["test"]}, tokenizer)
     policy = _policy_stage(lm, tokenizer, reward, prompts, GRPOConfig(steps=steps, seed=seed), folder/"policy")
     pairs = preference_pairs(data["test"], 300, seed=seed)
     accuracy = pair_credit(reward([p.chosen for p in pairs]), reward([p.rejected for p in pairs])).mean().item()
-    before, after = (measure_policy(model, lm, tokenizer, reward, fresh, seed=seed) for model in (lm, policy))
+    before, after = (measure_policy(model, lm, tokenizer, reward, fresh[:64], seed=seed) for model in (lm, policy))
     measured = {"reward_accuracy": accuracy} | {f"{key}_{when}": value for when, found in
                                                 (("before", before), ("after", after)) for key, value in found.items()}
     with atomic_path(result) as scratch: scratch.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.nam
 
 
 def number(path: Path) -> int:
-    "The number of a lesson: 2 for 02_data.ipynb."
+    "The number of a lesson: 2 for 03_data.ipynb."
     return int(re.match(r"(\d+)_", path.name)[1])
 
 

@@ -33,7 +33,7 @@ def pages(site) -> dict[Path, BeautifulSoup]:
 
 
 def page_of(path: Path, site: Path) -> Path:
-    "The page of a lesson: 02_data.html, or data.html where Quarto built it."
+    "The page of a lesson: 03_data.html, or data.html where Quarto built it."
     page = site/path.relative_to(NBS).with_suffix(".html")
     return page if page.is_file() else page.with_name(re.sub(r"^\d+_", "", page.name))
 

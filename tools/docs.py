@@ -30,7 +30,7 @@ def mathml(tex: str, display: str) -> str:
 
 
 def lesson_links(sources: list[Path]) -> dict[str, str]:
-    "The address nbdev gives to a lesson, `part/data.html`, with the page it has here, `part/02_data.html`."
+    "The address nbdev gives to a lesson, `part/data.html`, with the page it has here, `part/03_data.html`."
     pages = [path.with_suffix(".html") for path in sources]
     return {page.with_name(re.sub(r"^\d+_", "", page.name)).as_posix(): page.as_posix() for page in pages}
 

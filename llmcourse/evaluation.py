@@ -12,12 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import files
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateNotFound, UndefinedError
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,10 +28,10 @@ from .data import LABELS, atomic_path, label_of
 from .objectives import Check, Objective
 
 # %% auto #0
-__all__ = ['Predict', 'PAGE_STYLE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline',
-           'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities',
-           'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'draw_history',
-           'compare_in_words', 'render_report']
+__all__ = ['Predict', 'PALETTE', 'PAGE_STYLE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline',
+           'tfidf_baseline', 'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of',
+           'predict_probabilities', 'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report',
+           'render_template', 'draw_history', 'compare_in_words', 'render_report']
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #0f3bff4f
 def _label_ids(values, n_labels: int, name: str) -> np.ndarray:
@@ -270,8 +271,11 @@ def report_row(name: str,                       # as it will stand in tables
     intervals = {metric: list(_middle_95(values)) for metric, values in _scores(resampled, labels).items()}
     return {"name": name, "role": role, "sentences": len(y_true), "metrics": score(y_true, y_pred, labels), "intervals": intervals}
 
+# %% ../nbs/1_from_scratch/19_evaluation.ipynb #a2d13929
+_COLOURS = files("llmcourse").joinpath("templates/palette.css").read_text(encoding="utf-8").split("@media")[0]
+PALETTE: dict[str, str] = dict(re.findall(r"--(\w[\w-]*): *(#[0-9a-f]{6});", _COLOURS))   # name → colour of the light theme
+
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #eb710436
-_COLOURS = {"ink": "#1c2733", "muted": "#5b6b7f", "grid": "#d9dfe7", "ours": "#c46a00", "baseline": "#3b6fb6", "human": "#3f7d4e"}
 _MARKS = {"ours": ("ours", "D", True), "variant": ("ours", "D", False), "baseline": ("baseline", "o", False), "human": ("human", "s", True)}
 _KINDS = {"ours": "the model judged", "variant": "variant of it", "baseline": "baseline", "human": "human"}
 
@@ -280,8 +284,8 @@ def _axes(width: float, height: float):
     ax = figure.add_subplot()
     ax.patch.set_alpha(0)
     for side in ("top", "right", "left"): ax.spines[side].set_visible(False)
-    ax.spines["bottom"].set_color(_COLOURS["muted"])
-    ax.tick_params(colors=_COLOURS["muted"], labelsize=10)
+    ax.spines["bottom"].set_color(PALETTE["muted"])
+    ax.tick_params(colors=PALETTE["muted"], labelsize=10)
     return figure, ax
 
 def draw_intervals(rows: list[dict],              # as `report_row` makes them
@@ -295,27 +299,27 @@ def draw_intervals(rows: list[dict],              # as `report_row` makes them
         for y, row in enumerate(rows):
             colour, marker, filled = _MARKS[row["role"]]
             value, (low, high) = row["metrics"][metric], row["intervals"].get(metric, [row["metrics"][metric]] * 2)
-            ax.plot([low, high], [y, y], color=_COLOURS[colour], lw=2.5, solid_capstyle="round", zorder=2)
-            ax.plot(value, y, marker, ms=8, color=_COLOURS[colour], mfc=_COLOURS[colour] if filled else "white", mew=2, zorder=3, clip_on=False)
-            ax.text(1.12, y, f"{value:.2f}", va="center", ha="right", fontsize=10.5, color=_COLOURS["ink"], fontweight="bold" if row["role"] == "ours" else "normal")
+            ax.plot([low, high], [y, y], color=PALETTE[colour], lw=2.5, solid_capstyle="round", zorder=2)
+            ax.plot(value, y, marker, ms=8, color=PALETTE[colour], mfc=PALETTE[colour] if filled else "white", mew=2, zorder=3, clip_on=False)
+            ax.text(1.12, y, f"{value:.2f}", va="center", ha="right", fontsize=10.5, color=PALETTE["ink"], fontweight="bold" if row["role"] == "ours" else "normal")
         if target is not None:
-            ax.axvline(target, color=_COLOURS["ink"], lw=1.2, ls=(0, (4, 3)), zorder=1)
+            ax.axvline(target, color=PALETTE["ink"], lw=1.2, ls=(0, (4, 3)), zorder=1)
             ax.annotate(f"objective {target:g}", (target, -0.75), (-5, 0), textcoords="offset points", ha="right", va="center",
-                        fontsize=9, color=_COLOURS["ink"])
-        ax.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=10.5, color=_COLOURS["ink"])
+                        fontsize=9, color=PALETTE["ink"])
+        ax.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=10.5, color=PALETTE["ink"])
         ax.tick_params(axis="y", length=0, pad=9)
-        ax.grid(axis="x", color=_COLOURS["grid"], lw=0.8)
+        ax.grid(axis="x", color=PALETTE["grid"], lw=0.8)
         ax.spines["bottom"].set_bounds(0, 1)
         ax.set_axisbelow(True)
         ax.set(ylim=(len(rows) - 0.4, -1.1), xlim=(0, 1.12))
         ax.set_xticks(np.arange(0, 1.01, 0.2))
-        ax.set_xlabel(f"{in_words(metric)}, with 95 % interval", fontsize=10, color=_COLOURS["muted"])
-        ax.set_title(title or in_words(metric), fontsize=12, color=_COLOURS["ink"], loc="left", fontweight="bold")
+        ax.set_xlabel(f"{in_words(metric)}, with 95 % interval", fontsize=10, color=PALETTE["muted"])
+        ax.set_title(title or in_words(metric), fontsize=12, color=PALETTE["ink"], loc="left", fontweight="bold")
         kinds = [kind for kind in _KINDS if any(row["role"] == kind for row in rows)]
-        handles = [Line2D([], [], ls="", marker=_MARKS[k][1], color=_COLOURS[_MARKS[k][0]], mew=2, ms=7,
-                          mfc=_COLOURS[_MARKS[k][0]] if _MARKS[k][2] else "white") for k in kinds]
+        handles = [Line2D([], [], ls="", marker=_MARKS[k][1], color=PALETTE[_MARKS[k][0]], mew=2, ms=7,
+                          mfc=PALETTE[_MARKS[k][0]] if _MARKS[k][2] else "white") for k in kinds]
         figure.legend(handles, [_KINDS[k] for k in kinds], loc="outside lower left", ncols=2, frameon=False, fontsize=9.5,
-                      labelcolor=_COLOURS["ink"], handletextpad=0.3)
+                      labelcolor=PALETTE["ink"], handletextpad=0.3)
     return figure
 
 def in_words(metric: str,  # for example `recall_negative` or `macro_f1_tweets`
@@ -407,6 +411,24 @@ class Report:
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"{path} does not hold a report ({error}); evaluate the model again to write one") from error
 
+# %% ../nbs/1_from_scratch/19_evaluation.ipynb #28d3a642
+_PAGES = Environment(loader=PackageLoader("llmcourse"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                     undefined=StrictUndefined)
+
+def render_template(name: str,  # of a file NAME.html in llmcourse/templates
+                    **values,   # what fills its holes; a string is escaped, a `Markup` goes in as it is
+                    ) -> str:   # HTML
+    "A page from its template. Raises `ValueError` for a template that is not there, or a hole without a value."
+    try: return _PAGES.get_template(f"{name}.html").render(**values)
+    except TemplateNotFound as error:
+        known = ", ".join(n.removesuffix(".html") for n in _PAGES.list_templates(["html"]))
+        raise ValueError(f"no template {error.name!r}; there are {known}") from error
+    except UndefinedError as error:
+        raise ValueError(f"the template {name!r} lacks a value: {error.message}; give it by that name") from error
+
+# What the pages look like, for a page that stands in no template.
+PAGE_STYLE = "".join(_PAGES.loader.get_source(_PAGES, name)[0] for name in ("palette.css", "page.css"))
+
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #35454349
 def _svg(figure: Figure, name: str, alt: str) -> Markup:
     "The figure as an SVG element that takes its colours from the page."
@@ -420,7 +442,7 @@ def _svg(figure: Figure, name: str, alt: str) -> Markup:
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)          # such ids repeat from figure to figure
     svg = re.sub(r"\bfont: [^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", svg)
-    for key, colour in (_COLOURS | {"paper": "#ffffff"}).items(): svg = svg.replace(colour, f"var(--{key})")
+    for key, colour in PALETTE.items(): svg = svg.replace(colour, f"var(--{key})")
     width = re.search(r'width="([\d.]+)pt"', svg)[1]
     svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt"|width="[\d.]+pt"', "", svg)
     label = Markup.escape(alt)
@@ -438,106 +460,16 @@ def draw_history(history: list[dict],  # dicts with step and loss; other keys wi
             if not points: continue
             steps, values = np.array(points, dtype=float).T
             window = max(1, len(values) // 25) if key == "loss" else 1
-            if window > 1: ax.plot(steps, values, color=_COLOURS[colour], alpha=0.3, lw=0.8)
+            if window > 1: ax.plot(steps, values, color=PALETTE[colour], alpha=0.3, lw=0.8)
             trend = [values[max(0, i - window + 1):i + 1].mean() for i in range(len(values))]
             name = {"loss": "training" if window == 1 else f"training, mean of {window} steps"}.get(key, key.replace("_", " "))
-            ax.plot(steps, trend, dash, marker=marker, ms=5, mfc="white", color=_COLOURS[colour], lw=2, label=name)
-        ax.grid(axis="y", color=_COLOURS["grid"], lw=0.8)
-        ax.set_title(title, fontsize=12, color=_COLOURS["ink"], loc="left", fontweight="bold")
-        ax.set_xlabel("step", fontsize=10, color=_COLOURS["muted"])
-        ax.set_ylabel("loss (nats)", fontsize=10, color=_COLOURS["muted"])
-        if ax.lines: ax.legend(frameon=False, fontsize=9.5, labelcolor=_COLOURS["ink"])
+            ax.plot(steps, trend, dash, marker=marker, ms=5, mfc="white", color=PALETTE[colour], lw=2, label=name)
+        ax.grid(axis="y", color=PALETTE["grid"], lw=0.8)
+        ax.set_title(title, fontsize=12, color=PALETTE["ink"], loc="left", fontweight="bold")
+        ax.set_xlabel("step", fontsize=10, color=PALETTE["muted"])
+        ax.set_ylabel("loss (nats)", fontsize=10, color=PALETTE["muted"])
+        if ax.lines: ax.legend(frameon=False, fontsize=9.5, labelcolor=PALETTE["ink"])
     return figure
-
-# %% ../nbs/1_from_scratch/19_evaluation.ipynb #5a2c0d94
-PAGE_STYLE = """
-:root { color-scheme: light dark; --paper:#ffffff; --page:#f4f6f9; --ink:#1c2733; --muted:#5b6b7f; --grid:#d9dfe7; --ours:#c46a00;
-  --baseline:#3b6fb6; --human:#3f7d4e; --good:#1f7a45; --bad:#b3372a; --good-soft:#e3f3e9; --bad-soft:#fbe7e4; }
-@media (prefers-color-scheme: dark) { :root { --paper:#182029; --page:#10161d; --ink:#e6ebf2; --muted:#9aa8ba; --grid:#334050; --ours:#f0a24a;
-  --baseline:#7fb0f0; --human:#86c796; --good:#7fd6a0; --bad:#ff9b8c; --good-soft:#17352a; --bad-soft:#3d2022; } }
-* { box-sizing: border-box; }
-body { margin:0; background:var(--page); color:var(--ink); font:16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width:1020px; margin:0 auto; padding:32px 20px 64px; }
-header .kind { color:var(--muted); font-size:.8rem; letter-spacing:.08em; text-transform:uppercase; }
-h1 { font-size:clamp(1.6rem, 4.5vw, 2.3rem); line-height:1.15; margin:.15em 0 .4em; text-wrap:balance; }
-h2 { font-size:1.2rem; margin:0 0 .3em; }
-p { margin:.3em 0 .9em; max-width:72ch; } section > p:last-child { margin-bottom:0; }
-.lead, .say { color:var(--muted); }
-section, .verdict { background:var(--paper); border:1px solid var(--grid); border-radius:14px; padding:22px 24px; margin:18px 0; }
-.verdict { border-left:8px solid var(--bad); } .verdict.met { border-left-color:var(--good); }
-.verdict h2 { font-size:1.45rem; color:var(--bad); } .verdict.met h2 { color:var(--good); }
-.tiles { display:grid; grid-template-columns:repeat(auto-fit, minmax(150px, 1fr)); gap:12px; margin:18px 0; }
-.tile { background:var(--paper); border:1px solid var(--grid); border-radius:14px; padding:14px 16px; }
-.tile b { display:block; font-size:1.9rem; line-height:1.2; font-variant-numeric:tabular-nums; } .tile span { color:var(--muted); font-size:.88rem; }
-.scroll { overflow-x:auto; } .scroll + .scroll { margin-top:22px; }
-table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:.95rem; }
-caption { caption-side:bottom; text-align:left; color:var(--muted); font-size:.86rem; padding-top:10px; } caption span { display:block; position:sticky; left:0; max-width:min(80ch, calc(100vw - 62px)); }
-th, td { padding:8px 10px; text-align:right; border-bottom:1px solid var(--grid); vertical-align:top; }
-thead th { color:var(--muted); font-weight:600; font-size:.86rem; vertical-align:bottom; }
-th:first-child, td:first-child { text-align:left; padding-left:0; } tbody th:first-child { min-width:7.5em; } tbody th { font-weight:500; } tr.ours th, tr.ours td { font-weight:700; }
-td small { display:block; color:var(--muted); font-weight:400; font-size:.8rem; white-space:nowrap; }
-td.whole { white-space:nowrap; } .kind-of { display:block; color:var(--muted); font-weight:400; font-size:.8rem; }
-.pill { display:inline-block; border-radius:99px; padding:1px 10px; font-size:.86rem; font-weight:600; white-space:nowrap; }
-.pill.ok { color:var(--good); background:var(--good-soft); } .pill.no { color:var(--bad); background:var(--bad-soft); }
-.plots { display:grid; grid-template-columns:repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap:20px; margin-top:18px; }
-figure { margin:0; } figure svg { width:100%; height:auto; display:block; } figcaption { color:var(--muted); font-size:.86rem; }
-svg text { font-family:inherit; }
-.matrix { width:auto; } .matrix td { text-align:center; min-width:86px; border:2px solid var(--paper); border-radius:6px;
-  background:color-mix(in srgb, var(--baseline) calc(var(--share) * 62%), var(--page)); }
-.matrix td.right { outline:2px solid var(--ink); outline-offset:-4px; } .matrix td b { display:block; font-size:1.15rem; }
-.matrix td small { color:var(--ink); } .matrix tbody th:first-child { min-width:0; white-space:nowrap; } .matrix th { border:0; vertical-align:middle; } .matrix thead th { text-align:center; }
-ul.words { padding-left:1.1em; margin:.4em 0; } ul.words li { margin:.5em 0; max-width:80ch; }
-dl { display:grid; grid-template-columns:minmax(120px, max-content) 1fr; gap:4px 20px; margin:0; font-size:.92rem; }
-dt { color:var(--muted); } dd { margin:0; overflow-wrap:anywhere; font-family:ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size:.86rem; padding-top:.1em; }
-@media (max-width:560px) { main { padding:18px 10px 40px; } section, .verdict { padding:16px 14px; } table { font-size:.84rem; } th, td { padding:7px 4px; }
-  thead th, .pill { font-size:.78rem; } .pill { padding:1px 8px; } td small { font-size:.7rem; } tbody th:first-child { min-width:5.4em; }
-  .matrix td { min-width:66px; }
-  dl { grid-template-columns:1fr; gap:0; } dd { margin-bottom:8px; } }
-@media print { body { background:none; } section, .verdict, .tile { break-inside:avoid; } }
-"""
-
-# %% ../nbs/1_from_scratch/19_evaluation.ipynb #4bea47c1
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ r.title }}</title><style>{{ style }}</style></head><body><main>
-{%- macro cell(row, m) %}<td>{% if row.metrics[m] is defined and row.metrics[m] is not none %}{{ '%.2f' % row.metrics[m] }}
-{%- if row.intervals and row.intervals[m] %}<small>{{ '%.2f' % row.intervals[m][0] }} to {{ '%.2f' % row.intervals[m][1] }}</small>{% endif %}
-{%- else %}–{% endif %}</td>{% endmacro %}
-{%- macro lines(rows, metrics) %}{% for row in rows %}<tr class="{{ row.role }}"><th scope="row">{{ row.name }}<span class="kind-of">{{ kinds[row.role] }}</span></th>
-{% for m in metrics %}{{ cell(row, m) }}{% endfor %}</tr>{% endfor %}{% endmacro %}
-<header><div class="kind">Evaluation report</div><h1>{{ r.title }}</h1><p class="lead">{{ r.objective.problem }}</p></header>
-<div class="verdict {{ 'met' if r.met }}">
-<h2>{% if r.met %}✓ Objective met{% else %}✗ Objective missed{% endif %}</h2>
-<p>{{ r.checks | selectattr('ok') | list | length }} of {{ r.checks | length }} lines hold. {{ 'The model may be deployed.' if r.met else 'The model may not be deployed.' }}</p>
-<div class="scroll"><table><thead><tr><th scope="col">What</th><th scope="col">Asked for</th><th scope="col">Measured</th><th scope="col">Verdict</th></tr></thead><tbody>
-{% for c in r.checks %}<tr><th scope="row">{{ words(c.name) }}</th><td class="whole">{{ c.direction }} {{ '%g' % c.bound }}</td>
-<td>{{ 'not measured' if c.value is none else ('%.3f' if c.value < 1 else '%.3g') % c.value }}</td><td><span class="pill {{ 'ok' if c.ok else 'no' }}">{{ '✓ met' if c.ok else '✗ missed' }}</span></td></tr>{% endfor %}
-</tbody></table></div></div>
-<div class="tiles">{% for value, what in tiles %}<div class="tile"><b>{{ value }}</b><span>{{ what }}</span></div>{% endfor %}</div>
-<section><h2>Every system on the same {{ r.ours.sentences }} sentences</h2><div class="scroll"><table><thead><tr><th scope="col">System</th>
-{% for m in main %}<th scope="col">{{ words(m) }}</th>{% endfor %}</tr></thead><tbody>{{ lines(r.rows, main) }}</tbody>
-<caption><span>Test sentences that no system has been trained or chosen on. The small figures are 95 % bootstrap intervals: with other sentences of the same kind, expect
-to land between them.</span></caption></table></div>
-<div class="plots">{% for plot in plots %}<figure>{{ plot }}</figure>{% endfor %}</div></section>
-{% if r.comparisons %}<section><h2>Is the difference real?</h2><ul class="words">{% for c in r.comparisons %}<li>{{ compare(c) }}</li>{% endfor %}</ul></section>{% endif %}
-{% for name, matrix in r.confusion.items() %}<section><h2>What {{ name }} mistakes for what</h2><div class="scroll"><table class="matrix"><thead><tr><td style="background:none"></td>
-{% for label in r.labels %}<th scope="col">says {{ label }}</th>{% endfor %}</tr></thead><tbody>
-{% for counts in matrix %}{% set i, total = loop.index0, counts | sum %}<tr><th scope="row">is {{ r.labels[i] }}</th>{% for n in counts %}{% set share = n / total if total else 0 %}
-<td class="{{ 'right' if loop.index0 == i }}" style="--share:{{ '%.3f' % share }}"><b>{{ n }}</b><small>{{ '%.0f' % (100 * share) }} %</small></td>{% endfor %}</tr>{% endfor %}</tbody>
-<caption><span>Sentences, and their share of the row. A frame marks what is right. The share in the frame of a row is the recall of its label.</span></caption></table></div></section>{% endfor %}
-<section><h2>Label by label</h2><div class="scroll"><table><thead><tr><th scope="col">{{ r.ours.name }}</th>{% for k in ('precision', 'recall', 'F1') %}<th scope="col">{{ k }}</th>{% endfor %}
-</tr></thead><tbody>{% for label in r.labels %}<tr><th scope="row">{{ label }}</th>{% for k in ('precision', 'recall', 'f1') %}{{ cell(r.ours, k + '_' + label) }}{% endfor %}</tr>{% endfor %}
-<tr><th scope="row">mean (macro)</th>{% for k in ('precision', 'recall', 'f1') %}{{ cell(r.ours, 'macro_' + k) }}{% endfor %}</tr></tbody>
-<caption><span>Precision: of what the model calls so, how much is. Recall: of what is so, how much the model finds. F1: their harmonic mean.</span></caption></table></div></section>
-{% if r.elsewhere %}<section><h2>Text from elsewhere</h2><p class="say">The same systems on text of another kind. This is the test of generalization.</p>
-{% for source, rows in r.elsewhere.items() %}<div class="scroll"><table><thead><tr><th scope="col">{{ source }}</th>
-{% for m in main %}<th scope="col">{{ words(m) }}</th>{% endfor %}</tr></thead><tbody>{{ lines(rows, main) }}</tbody>
-<caption><span>{{ rows[0].sentences }} sentences of {{ source }}.</span></caption></table></div>{% endfor %}</section>{% endif %}
-{% if curves %}<section><h2>How it was trained</h2><div class="plots">{% for plot in curves %}<figure>{{ plot }}</figure>{% endfor %}</div></section>{% endif %}
-{% if r.notes %}<section><h2>Notes</h2>{% for note in r.notes %}<p>{{ note }}</p>{% endfor %}</section>{% endif %}
-{% if r.facts %}<section><h2>Facts</h2><dl>{% for name, value in r.facts.items() %}<dt>{{ name | replace('_', ' ') }}</dt><dd>{{ fact(value) }}</dd>{% endfor %}</dl></section>{% endif %}
-</main></body></html>
-"""
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #14690bc2
 def compare_in_words(comparison: dict,  # what, metric, difference, low, high
@@ -572,7 +504,6 @@ def render_report(report: Report) -> str:  # HTML
     numbers = report.metrics
     tiles = [(f"{numbers[m]:.2f}", in_words(m)) for m in dict.fromkeys(["macro_f1", complaint, "accuracy"])]
     tiles += [(f"{numbers['latency_ms']:.1f} ms", "to answer for one sentence")] if numbers.get("latency_ms") is not None else []
-    page = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
-    return page.render(r=report, style=Markup(PAGE_STYLE), kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
-                       plots=plots, curves=curves, tiles=tiles,
-                       main=["macro_f1", complaint, f"precision_{report.labels[0]}", "accuracy"])
+    return render_template("report", r=report, kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
+                           plots=plots, curves=curves, tiles=tiles,
+                           main=["macro_f1", complaint, f"precision_{report.labels[0]}", "accuracy"])

@@ -5,10 +5,11 @@
 # %% ../nbs/1_from_scratch/14_model.ipynb #0a95df9a
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from .data import atomic_path
 # %% auto #0
 __all__ = ['CARD', 'GPTConfig', 'llama_config', 'RMSNorm', 'rotary_table', 'apply_rotary', 'Attention', 'SwiGLU', 'Block', 'GPT',
            'Output', 'LanguageModel', 'parameter_count', 'forward_flops', 'generate', 'Classifier', 'save_checkpoint',
-           'load_checkpoint']
+           'load_checkpoint', 'fingerprint']
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #4aad3906
 @dataclass(frozen=True)
@@ -458,3 +459,42 @@ def _build(make, path: Path) -> nn.Module:
     with torch.random.fork_rng(devices=[]): model = make() # building draws random numbers; the caller's stay untouched
     model.load_state_dict(found, strict=False)             # strict but for `lm_head.weight`, as checked above
     return model
+
+# %% ../nbs/1_from_scratch/14_model.ipynb #a6538338
+_NO_MATTER = {"transformers_version", "dtype", "torch_dtype", "architectures", "use_cache", "return_dict",
+              "output_attentions", "output_hidden_states", "label2id"} # the last is `id2label` the other way round
+
+def _plain_config(model: nn.Module) -> dict:
+    "What the configuration says about the answers, with keys as JSON has them."
+    config = getattr(model, "config", None)
+    if config is None: return {}
+    fields = asdict(config) if is_dataclass(config) else config.to_dict()
+    if fields.get("problem_type") in ("single_label_classification", "regression"): # transformers notes it when it
+        fields["problem_type"] = None                                             # first computes such a loss
+    kept = {name: value for name, value in fields.items() if not name.startswith("_") and name not in _NO_MATTER}
+    return json.loads(json.dumps(kept, default=str))
+
+def _plain_tokenizer(tokenizer) -> dict:
+    "What a tokenizer does to a text, without how it last cut or padded a batch."
+    return json.loads(getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()) | {"truncation": None,
+                                                                                      "padding": None}
+
+@torch.no_grad()
+def fingerprint(model: nn.Module,              # ours, one of `transformers`, or any other
+                tokenizer=None,                # its tokenizer; None: the model alone
+                leave_out: Sequence[str] = (), # beginnings of parameter names, or of parts of them, such as `lora_`
+                ) -> str:                      # 16 hexadecimal digits
+    """A hash of what decides the answers: parameters, stored buffers, configuration, labels, tokenizer.
+
+    Equal for a model in memory and for the same model opened from its folder. Tied weights count once. A layer inside
+    a wrapper goes by its own name: `query.base.weight` is `query.weight`."""
+    digest, known, state = hashlib.sha256(), set(), model.state_dict(keep_vars=True)
+    facts = {"config": _plain_config(model), "labels": list(getattr(model, "labels", ()))}
+    if tokenizer is not None: facts["tokenizer"] = _plain_tokenizer(tokenizer)
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted((name.replace(".base.", "."), tensor) for name, tensor in state.items()):
+        if id(tensor) in known or any(f".{beginning}" in f".{name}" for beginning in leave_out): continue
+        known.add(id(tensor))
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

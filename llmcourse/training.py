@@ -5,14 +5,18 @@
 # %% ../nbs/1_from_scratch/18_training.ipynb #baf423b3
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
 import json
 import math
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -22,13 +26,13 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .data import atomic_path
+from .data import ARCHIVE_SHA256, atomic_path
 from .model import GPTConfig
 
 # %% auto #0
-__all__ = ['SCALES', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
-           'TrainingConfig', 'learning_rate_at', 'native_precision', 'make_optimizer', 'train', 'track', 'smooth',
-           'live_plot', 'EarlyStopping']
+__all__ = ['SCALES', 'PRECISIONS', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
+           'TrainingConfig', 'learning_rate_at', 'native_precision', 'provenance', 'make_optimizer', 'train', 'track',
+           'smooth', 'live_plot', 'EarlyStopping']
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #bc9c29b6
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class TrainingConfig:
     weight_decay: float = 0.1     # for matrices only
     betas: tuple[float, float] = (0.9, 0.95)  # memory of AdamW's running means
     clip: float = 1.0             # longest gradient allowed
-    precision: str = "auto"       # `fp32`, `bf16`, or `auto`: what the processor is built for
+    precision: str = "auto"       # `fp32`, `bf16`, or `auto`: what `native_precision` says
     seed: int = 0                 # for dropout
     save_every: int = 50          # steps between two saved states
 
@@ -167,12 +171,37 @@ def learning_rate_at(step: int,               # from 0
     return config.learning_rate * (config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #87eef4ef
+PRECISIONS = ("auto", "fp32", "bf16")
+
+def _check_precision(name: str, source: str) -> str:
+    if name in PRECISIONS: return name
+    raise ValueError(f"{source} is {name!r}; choose one of {', '.join(PRECISIONS)}")
+
 def native_precision(device: str = "cpu",  # `cpu`, `cuda`, ...
-                     ) -> str:
-    "`bf16` where the device has its own instructions for products in bfloat16, else `fp32`."
+                     ) -> str:             # `fp32` or `bf16`
+    """What `auto` means on a device: `bf16` where it has its own instructions for products in bfloat16, else `fp32`.
+
+    The environment variable `LLMCOURSE_PRECISION` overrules the device. Raises `ValueError` if it names no precision."""
+    chosen = _check_precision(os.environ.get("LLMCOURSE_PRECISION") or "auto", "the variable LLMCOURSE_PRECISION")
+    if chosen != "auto": return chosen
     if device == "cuda": return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities() if device == "cpu" else {}
     return "bf16" if any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"
+
+# %% ../nbs/1_from_scratch/18_training.ipynb #b0a2b387
+def provenance(command: str,           # what to type or call to repeat the run
+               seeds: Sequence[int],   # all that it used
+               **more,                 # further facts, such as `steps`; one of a name below takes its place
+               ) -> dict:              # for a JSON file
+    "How a stored run was made: one record, the same for every run of the course."
+    versions = {"python": platform.python_version()}
+    for package in ("llmcourse", "torch", "transformers", "accelerate", "tokenizers", "numpy", "scikit-learn"):
+        with contextlib.suppress(PackageNotFoundError): versions[package] = version(package)
+    device = PartialState().device.type
+    return {"command": command, "seeds": [int(seed) for seed in seeds], "device": device,
+            "precision": native_precision(device), "instruction_set": torch.backends.cpu.get_cpu_capability(),
+            "processor_threads": torch.get_num_threads(), "data_sha256": ARCHIVE_SHA256[:12],
+            "versions": versions} | more
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #d663754d
 def make_optimizer(model: nn.Module,        # only parameters that require a gradient are handed over

@@ -64,12 +64,14 @@ def _check_loaded(info: dict, folder: Path) -> None:
 
 def _open_foreign(folder: Path) -> tuple:
     "A sequence classifier of `transformers`, in one file or in shards, and its tokenizer."
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
     if not any((folder/f"model.safetensors{ending}").is_file() for ending in ("", ".index.json")):
         raise FileNotFoundError(f"{folder} has no model.safetensors; copy the checkpoint again with all its files, "
                                 "or save the model as safetensors")
     if not (folder/"tokenizer.json").is_file():
         raise FileNotFoundError(f"{folder} has no tokenizer.json; copy the checkpoint again with all its files")
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()   # instead of its table, `_check_loaded` says what is wrong
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -77,10 +79,11 @@ def _open_foreign(folder: Path) -> tuple:
     except Exception as error:      # a damaged file raises many types
         raise ValueError(f"{folder} cannot be opened ({type(error).__name__}: {error}); "
                          "copy the checkpoint again") from error
+    finally: logging.set_verbosity(level)
     _check_loaded(info, folder)
     if len(tokenizer) > model.config.vocab_size:
-        raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of {model.config.vocab_size}; "
-                         "copy both from the same checkpoint")
+        raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of "
+                         f"{model.config.vocab_size}; copy both from the same checkpoint")
     return model.float().eval(), tokenizer
 
 def load_classifier(folder: str | Path,  # ours, or any sequence classifier that transformers stored as safetensors
@@ -99,7 +102,7 @@ def load_classifier(folder: str | Path,  # ours, or any sequence classifier that
     raise ValueError(f"{folder} holds a language model; to classify, train a classifier from it first (the training "
                      "lesson, or `llmcourse train`)")
 
-# %% ../nbs/1_from_scratch/23_serving.ipynb #09338a36
+# %% ../nbs/1_from_scratch/23_serving.ipynb #9fa07eeb
 class EmptyText(ValueError):
     "A text in which nothing is left once it is cleaned."
 
@@ -208,8 +211,8 @@ class BodyLimit:
 def problems_in_words(error: RequestValidationError,  # what pydantic found
                       ) -> str:
     "What was wrong with a request, field by field."
-    found = [(".".join(map(str, e["loc"][1:])) or "body", e["msg"].removeprefix("Value error, ")) for e in error.errors()]
-    return "; ".join(f"{where}: {what}" for where, what in found)
+    where = lambda e: ".".join(map(str, e["loc"][1:])) or "body"
+    return "; ".join(f"{where(e)}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
 
 def _say_errors(app: FastAPI) -> None:
     "Whatever goes wrong with a request is answered by one sentence under `error`."
@@ -287,7 +290,8 @@ def _read_evaluation(folder: Path) -> dict:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; check the path, or train a model first: llmcourse run")
     if not path.exists():
-        raise FileNotFoundError(f"{folder} was never evaluated, so nobody knows whether it may be deployed; {again} first")
+        raise FileNotFoundError(f"{folder} was never evaluated, so nobody knows whether it may be deployed; "
+                                f"{again} first")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {"fingerprint": record.get("fingerprint"), "objective": Objective(**record["objective"]),
@@ -305,8 +309,8 @@ def deployment_checks(model: str | Path | Predictor,  # a checkpoint folder, or 
     now = (model if isinstance(model, Predictor) else Predictor(folder)).fingerprint
     if record["fingerprint"] != now:
         then = record["fingerprint"] or "a model without a fingerprint"
-        raise PermissionError(f"{folder} holds the model {now}, and {then} was evaluated. Weights, labels, tokenizer or "
-                              f"decision rule are not those that were measured: run `llmcourse evaluate {folder}`")
+        raise PermissionError(f"{folder} holds the model {now}, and {then} was evaluated. Weights, labels, tokenizer "
+                              f"or decision rule are not those that were measured: run `llmcourse evaluate {folder}`")
     return record["objective"].check(record["measured"])
 
 def serve(folder: str | Path,       # a classifier in checkpoint form
@@ -324,5 +328,5 @@ def serve(folder: str | Path,       # a classifier in checkpoint form
     if refused := [str(check) for check in missed if check.blocks]:
         raise PermissionError(f"{folder} misses its objective and is not deployed:\n  " + "\n  ".join(refused) +
                               "\nTrain it further, or serve it all the same with force (--force)")
-    for check in missed: print(f"note, of the machine and not of the model: {check}")
+    for check in missed: print(f"{check}. A clock measures the machine as well, so this is no reason to refuse")
     run(create_app(predictor), host=host, port=port)

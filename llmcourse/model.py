@@ -24,7 +24,7 @@ from .data import atomic_path
 # %% auto #0
 __all__ = ['CARD', 'GPTConfig', 'llama_config', 'RMSNorm', 'rotary_table', 'apply_rotary', 'Attention', 'SwiGLU', 'Block', 'GPT',
            'Output', 'LanguageModel', 'parameter_count', 'forward_flops', 'generate', 'Classifier', 'save_checkpoint',
-           'load_checkpoint', 'fingerprint']
+           'load_checkpoint', 'config_facts', 'fingerprint']
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #4aad3906
 @dataclass(frozen=True)
@@ -460,12 +460,13 @@ def _build(make, path: Path) -> nn.Module:
     model.load_state_dict(found, strict=False)             # strict but for `lm_head.weight`, as checked above
     return model
 
-# %% ../nbs/1_from_scratch/14_model.ipynb #a6538338
+# %% ../nbs/1_from_scratch/14_model.ipynb #66cb0455
 _NO_MATTER = {"transformers_version", "dtype", "torch_dtype", "architectures", "use_cache", "return_dict",
               "output_attentions", "output_hidden_states", "label2id"} # the last is `id2label` the other way round
 
-def _plain_config(model: nn.Module) -> dict:
-    "What the configuration says about the answers, with keys as JSON has them."
+def config_facts(model: nn.Module, # ours, one of `transformers`, or any other
+                 ) -> dict:        # for JSON; empty for a model without a configuration
+    "What a model's configuration says about its answers."
     config = getattr(model, "config", None)
     if config is None: return {}
     fields = asdict(config) if is_dataclass(config) else config.to_dict()
@@ -489,7 +490,7 @@ def fingerprint(model: nn.Module,              # ours, one of `transformers`, or
     Equal for a model in memory and for the same model opened from its folder. Tied weights count once. A layer inside
     a wrapper goes by its own name: `query.base.weight` is `query.weight`."""
     digest, known, state = hashlib.sha256(), set(), model.state_dict(keep_vars=True)
-    facts = {"config": _plain_config(model), "labels": list(getattr(model, "labels", ()))}
+    facts = {"config": config_facts(model), "labels": list(getattr(model, "labels", ()))}
     if tokenizer is not None: facts["tokenizer"] = _plain_tokenizer(tokenizer)
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted((name.replace(".base.", "."), tensor) for name, tensor in state.items()):

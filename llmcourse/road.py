@@ -85,7 +85,7 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
              scale: Scale,                    # size of model and training
              seed: int,                       # fixes weights and batches
              folder: Path,                    # where the checkpoint goes
-             dropout: float = 0.0,            # none, unless each text is read so often that it could be learned by heart
+             dropout: float = 0.0,            # none, unless texts are read so often that they are learned by heart
              callbacks: Sequence[Callback] = (),  # of `train`
              ) -> Path:                       # the same folder
     "Train tokenizer and language model on the training text of every source."
@@ -102,7 +102,7 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
         return model, tokenizer, history, card
     return _stage(folder, build)
 
-# %% ../nbs/5_beyond/39_road.ipynb #b6b1e3ca
+# %% ../nbs/5_beyond/39_road.ipynb #753a8898
 def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
               scale: Scale,                    # size of model and training
               seed: int,                       # fixes weights, order and dropout
@@ -118,7 +118,8 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
         if not pretrained: model = Classifier(model.config, LABELS)
         data, held_out = corpus[LABELLED]["train"], corpus[LABELLED]["validation"]
         sequences, labels = tokenizer(list(data["text"]))["input_ids"], list(data["label"])
-        batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context, seed)
+        batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context,
+                                        seed)
         texts, truth = list(held_out["text"]), np.array(held_out["label"])
         def watch():
             chosen = predict_probabilities(model, tokenizer, texts)[np.arange(len(truth)), truth]
@@ -165,14 +166,17 @@ def _read_json(path: Path, default):
     "The content of a JSON file, or `default` if there is none. Raises `ValueError` that names a damaged one."
     if not path.exists(): return default
     try: found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error: raise ValueError(f"{path} is damaged ({error}); delete it and run this again") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run this again") from error
     if isinstance(found, type(default)): return found
-    raise ValueError(f"{path} holds a {type(found).__name__}, not a {type(default).__name__}; delete it and run this again")
+    kinds = f"a {type(found).__name__}, not a {type(default).__name__}"
+    raise ValueError(f"{path} holds {kinds}; delete it and run this again")
 
-# %% ../nbs/5_beyond/39_road.ipynb #723fa401
+# %% ../nbs/5_beyond/39_road.ipynb #9ebefa85
 STORED_SCALE = "laptop"   # of the language model that comes with the course
 WATCHED_STEPS = 300       # of pre-training at that scale: enough to see the loss fall, and what it writes then
-CONTENDERS = {"from_scratch": "from scratch", "without_pretraining": "without pre-training", "minilm": "MiniLM, fine-tuned"}
+CONTENDERS = {"from_scratch": "from scratch", "without_pretraining": "without pre-training",
+              "minilm": "MiniLM, fine-tuned"}
 
 def _answers(predictor: Predictor) -> Predict:
     "What a served checkpoint says, as label ids: with its temperature and by its rule."
@@ -213,7 +217,7 @@ def train_run(name: str = "reviews",     # the run's name
     start = course_gpt() if stored else language_model
     fine_tune(corpus, chosen, seed, start, folder/"from_scratch")
     fine_tune(corpus, chosen, seed, start, folder/"without_pretraining", pretrained=False)
-    if chosen.sentences is None: fine_tune_minilm(corpus, seed, folder/"minilm")   # the smallest scale shows mechanics only
+    if chosen.sentences is None: fine_tune_minilm(corpus, seed, folder/"minilm")   # the smallest scale shows mechanics
     choose_served(folder, corpus[LABELLED]["validation"])
     return folder
 
@@ -242,8 +246,8 @@ def _comparisons(test, answers: dict) -> list[dict]:
     "The first system against each of the others: difference in macro-F1 with its paired interval."
     truth, groups, (ours, *others) = list(test["label"]), list(test["group"]), answers
     differences = {other: paired_difference(truth, answers[ours], answers[other], groups=groups) for other in others}
-    return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": difference, "low": low, "high": high}
-            for other, (difference, low, high) in differences.items()]
+    return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": change, "low": low, "high": high}
+            for other, (change, low, high) in differences.items()]
 
 def _histories(run: Path) -> dict[str, list[dict]]:
     "The loss curves stored with the models of a run."
@@ -252,7 +256,7 @@ def _histories(run: Path) -> dict[str, list[dict]]:
     return {name: history for name, history in found.items() if history}
 
 def _measurements(checkpoint: Path, predictor: Predictor, texts: list[str]) -> dict[str, float]:
-    "What is measured besides scores: milliseconds an answer, minutes of all training, bits a byte of the language model."
+    "Milliseconds an answer, minutes of all training, bits a byte of the language model."
     measured = {"latency_ms": latency_ms(predictor, texts[:50])}
     seconds = [step["seconds"] for history in _histories(checkpoint.parent).values() for step in history]
     if seconds: measured["training_minutes"] = sum(seconds) / 60
@@ -260,7 +264,7 @@ def _measurements(checkpoint: Path, predictor: Predictor, texts: list[str]) -> d
     if language_model.exists(): measured["bits_per_byte"] = bits_per_byte(*load_checkpoint(language_model), texts)
     return measured
 
-# %% ../nbs/5_beyond/39_road.ipynb #ff538c48
+# %% ../nbs/5_beyond/39_road.ipynb #8d3f2f62
 def evaluate_checkpoint(checkpoint: str | Path,         # a classifier's checkpoint folder
                         out: str | Path | None = None,  # where report.json and report.html go; default: beside it
                         ) -> Report:

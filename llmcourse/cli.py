@@ -29,11 +29,11 @@ ScaleOption = Annotated[str, _option(help="How large and how long: tiny (seconds
 SeedOption = Annotated[int, _option(help="Fixes every random choice; the same seed gives the same model.")]
 OutOption = Annotated[Path, _option(help="The folder that holds the runs.")]
 NameOption = Annotated[str, _option(help="The run's name; it lives in OUT/NAME.")]
-RunNameOption = Annotated[Optional[str], _option(help="The run's name; it lives in OUT/NAME. Default: reviews; with --all, all.")]
-AllOption = Annotated[bool, _option("--all", help="All three roads, every point of the course, one page; half an hour.")]
+RunNameOption = Annotated[Optional[str], _option(help="The run's name, in OUT. Default: reviews; with --all, all.")]
+AllOption = Annotated[bool, _option("--all", help="All three roads, every point of the course; half an hour.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A classifier's checkpoint folder.")]
 CheckpointOption = Annotated[Path, _option(help="A classifier's checkpoint folder.")]
-TextsArgument = Annotated[Optional[list[str]], typer.Argument(help="Sentences; without any, one a line from the input.")]
+TextsArgument = Annotated[Optional[list[str]], typer.Argument(help="Sentences; without any, one a line of the input.")]
 TRAINED = Path("runs/reviews/checkpoint")
 
 # %% ../nbs/5_beyond/42_command_line.ipynb #4137f6ea
@@ -71,7 +71,7 @@ def predict(texts: TextsArgument = None, checkpoint: CheckpointOption = TRAINED)
     from llmcourse.road import predict_texts
     for line in predict_texts(checkpoint, texts or [line.strip() for line in sys.stdin if line.strip()]): print(line)
 
-# %% ../nbs/5_beyond/42_command_line.ipynb #eecf12f7
+# %% ../nbs/5_beyond/42_command_line.ipynb #c433ac8a
 @app.command()
 def plan(target: Annotated[float, _option(help="The least macro-F1 that is worth deploying.")] = 0.56,
          memory_mb: Annotated[Optional[float], _option(help="What the machine can spare while training.")] = None,
@@ -90,8 +90,7 @@ def plan(target: Annotated[float, _option(help="The least macro-F1 that is worth
 @app.command()
 def process(folder: Annotated[Path, typer.Argument(help="A folder of HTML, text and PDF files.")],
             checkpoint: CheckpointOption = TRAINED,
-            out: Annotated[Path, _option(help="The table: .csv or .parquet, outside the folder.")] = Path("documents.csv"),
-            ) -> None:
+            out: Annotated[Path, _option(help="The table: .csv or .parquet.")] = Path("documents.csv")) -> None:
     """Read a folder of documents: type, sentiment, key sentences, personal data masked.
 
     What cannot be read is listed with its reason."""

@@ -92,7 +92,7 @@ def _probe(data: DatasetDict, epochs: int, seed: int) -> tuple:
     labels, reviews = list(data["train"]["label"]), list(data["train"]["group"])
     return LinearProbe(model, linear_probe(vectors, labels, reviews)), tokenizer
 
-# %% ../nbs/4_choosing/35_comparison.ipynb #2ff9fb2d
+# %% ../nbs/4_choosing/35_comparison.ipynb #05baf0aa
 def _frozen(data: DatasetDict, epochs: int, seed: int, adapt: Callable, rate: float) -> tuple:
     "MiniLM as it is, its head fitted; then `adapt` adds what trains."
     model, tokenizer = load_pretrained("minilm", LABELS, seed)
@@ -190,9 +190,10 @@ def _forgotten(model, tokenizer, c: Contender, source: dict[str, DatasetDict], s
             "halves_after": halves_matched(_body(model), tokenizer, pairs, halves)}
 
 def _tests(source: dict[str, DatasetDict], sentences: int | None) -> dict:
-    "The test splits: all of Amazon's, 500 sentences of each other source; or fewer."
-    most = {name: sentences if sentences or name == "amazon" else 500 for name in source}
-    return {name: _some(dataset["test"], most[name]) for name, dataset in source.items()}
+    "The test splits: all of Amazon's, the first 500 sentences of each other source; or fewer, drawn at random."
+    if sentences: return {name: _some(dataset["test"], sentences) for name, dataset in source.items()}
+    return {name: dataset["test"] if name == "amazon" else dataset["test"].select(range(500))
+            for name, dataset in source.items()}
 
 # %% ../nbs/4_choosing/35_comparison.ipynb #635d029d
 _JOB = ("import json, os, sys, threading, time; parent = int(sys.argv[1])\n"
@@ -331,7 +332,7 @@ def _extreme(rows: Sequence[dict], road: str, key: str, most: bool) -> str:
         found.append(_answer(*mean_interval(gaps)[1:]) if len(gaps) > 1 else "undecided")
     return "no" if "no" in found else "undecided" if "undecided" in found else "yes"
 
-# %% ../nbs/4_choosing/35_comparison.ipynb #0c8322fb
+# %% ../nbs/4_choosing/35_comparison.ipynb #ee68a274
 def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender of each road
              ) -> list[Verdict]:
     "Hold the four verdicts of the article against a comparison. Raises `ValueError` if a road was not walked."
@@ -348,8 +349,8 @@ def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender 
     return [Verdict("V1", "from scratch needs most expertise, customization least", {"": "not measured"},
                     f"settings to choose, which follow from the code and not from a run: {settings}"),
             Verdict("V2", "from scratch is the most flexible", {"": "not measured"},
-                    "vocabulary, width, depth and context are free by definition; a small model could be distilled too; "
-                    f"{sizes}"),
+                    "vocabulary, width, depth and context are free by definition; a small model could be distilled, "
+                    f"too; {sizes}"),
             Verdict("V3", "from scratch needs most resources, fine-tuning least", resources, spent),
             _performance(rows, means)]
 

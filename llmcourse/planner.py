@@ -75,7 +75,7 @@ def make_plan(facts: DataFacts,                # K1
               ) -> Plan:
     "Choose road, model and technique (K4). Raises `ValueError` that says which limit excludes everything."
     if objective.metric != "macro_f1":
-        raise ValueError(f"the comparison measured macro_f1, not {objective.metric!r}; set the objective's metric to it")
+        raise ValueError(f"the comparison measured macro_f1, not {objective.metric!r}; steer by macro_f1")
     table = [_scaled(row, facts.sentences, means.speed) for row in (_stored_means() if rows is None else average(rows))]
     open_to_us = [row for row in table if row["road"] == "A1"] if means.own else table
     limits = {"memory_mb": means.memory_mb, "ship_mb": means.ship_mb, "removable": means.removable,
@@ -126,8 +126,8 @@ def _write(facts: DataFacts, objective: Objective, means: Means, table: list[dic
     lines = [
         "# Plan", "", f"**{ROADS[row['road']].capitalize()}, {row['base']}, {row['technique']}.** {reason}", "",
         "## The data (K1)", "", *_data_lines(facts), "",
-        "## The objective (K2)", "", f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}.",
-        "", *[f"- {bound}" for bound in bounds], "", "## The means (K3)", "", _limit_line(means), "",
+        "## The objective (K2)", "",
+        f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}.", "", *[f"- {bound}" for bound in bounds], "", "## The means (K3)", "", _limit_line(means), "",
         "## The trade (K4)", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for r in sorted(table, key=lambda r: -r["macro_f1"]):
         chosen = r["technique"] == row["technique"]
@@ -162,7 +162,8 @@ def planner_widget(facts: DataFacts,                # K1
                               readout_format=".0f", **wide)
     minutes = w.FloatLogSlider(value=10, min=-1, max=3, step=0.05, description="minutes of training", **wide)
     ship = w.FloatLogSlider(value=100, min=-2, max=3, step=0.05, description="MB to ship", **wide)
-    removable, own = (w.Checkbox(description=words) for words in ("the base must come back", "everything must be my own"))
+    words = ("the base must come back", "everything must be my own")
+    removable, own = (w.Checkbox(description=said) for said in words)
     shown = w.HTML()
     def show(*_) -> None:
         try:

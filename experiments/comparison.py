@@ -1,6 +1,6 @@
-"""The comparison of the roads: seven contenders, three seeds, all labelled reviews. About 35 minutes of one core in all.
+"""The comparison of the roads: seven contenders, three seeds, all labelled reviews. 35 minutes of one core in all.
 
-Usage: python experiments/comparison.py FOLDER                  goes on where FOLDER stops; writes the stored run at the end
+Usage: python experiments/comparison.py FOLDER  goes on where FOLDER stops; writes the stored run at the end
        python experiments/comparison.py FOLDER --take PREFIX..  takes the stored rows of these techniques over first
        python experiments/comparison.py FOLDER --latency        measures milliseconds an answer anew; on a quiet machine
 

@@ -1,6 +1,6 @@
 """The ladder of the lesson on scaling laws: forty-eight runs in fp32, a quarter of an hour of one core.
 
-Usage: python experiments/scaling.py FOLDER     goes on where FOLDER stops; writes llmcourse/measured/scaling.json at the end
+Usage: python experiments/scaling.py FOLDER  goes on where FOLDER stops; writes llmcourse/measured/scaling.json
 """
 import argparse
 import json

@@ -207,7 +207,6 @@ def run_job(file: str | Path,  # where the row goes
             **job,             # arguments of `measure`
             ) -> None:
     "Measure one contender and write its row, whole or not at all."
-    torch.set_num_threads(1)
     with atomic_path(file) as scratch: scratch.write_text(json.dumps(measure(**job)), encoding="utf-8")
 
 def _start(file: Path, job: dict) -> None:
@@ -223,7 +222,7 @@ def compare(folder: str | Path,                             # gets a file a run,
             seeds: Sequence[int] = (0, 1, 2),               # one run each
             epochs: int = 3,                                # passes over the labelled sentences
             sentences: int | None = None,                   # of each split at most; None: all
-            workers: int | None = None,                     # jobs at a time; None: one a core
+            workers: int | None = None,                     # jobs at a time; None: one a core; 0: in this process
             ) -> list[dict]:                                # a row a run
     "Measure all contenders with all seeds. What the folder holds already is not measured again."
     unknown = [t for t in techniques if t not in CONTENDERS]
@@ -232,6 +231,9 @@ def compare(folder: str | Path,                             # gets a file a run,
     jobs = {job_file(folder, t, seed, epochs, sentences): {"technique": t, "seed": seed} | settings
             for t in techniques for seed in seeds}
     missing = {file: job for file, job in jobs.items() if not file.exists()}
+    if workers == 0:                                        # quick, but the peak of memory is that of the whole process
+        for file, job in missing.items(): run_job(file, **job)
+        missing = {}
     with (ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
           tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="comparison", leave=False) as bar):
         running = [pool.submit(_start, file, job) for file, job in missing.items()]

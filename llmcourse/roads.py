@@ -72,7 +72,7 @@ class AllRoads:
     @cached_property
     def comparison(self) -> list[dict]:
         "The rows of the comparison, measured once."
-        if self.small: return compare(self.folder/"comparison", seeds=[self.seed], epochs=1, sentences=60)
+        if self.small: return compare(self.folder/"comparison", seeds=[self.seed], epochs=1, sentences=60, workers=0)
         return compare(self.folder/"comparison", seeds=[self.seed, self.seed + 1, self.seed + 2])
 
 def _data(run: AllRoads) -> dict[str, str]:

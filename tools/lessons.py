@@ -21,6 +21,7 @@ from nbdev.doclinks import nbdev_export
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/"nbs"
+os.environ["PYTHONPATH"] = str(ROOT)          # kernels and their children import this checkout, whatever is installed
 
 
 def lessons() -> list[Path]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from .data import atomic_path
+from .data import add_to_folder
+from .objectives import CostMatrix
 
 # %% auto #0
-__all__ = ['top_label', 'Bin', 'wilson', 'reliability', 'expected_calibration_error', 'brier', 'negative_log_likelihood',
-           'brier_parts', 'Temperature', 'bootstrap_mean', 'risk_coverage']
+__all__ = ['DECISION_FILE', 'top_label', 'Bin', 'wilson', 'reliability', 'expected_calibration_error', 'brier',
+           'negative_log_likelihood', 'brier_parts', 'Temperature', 'bootstrap_mean', 'DecisionRule', 'risk_coverage']
 
 # %% ../nbs/1_from_scratch/20_calibration.ipynb #068738d5
 def _check_rows(probabilities) -> np.ndarray:
@@ -175,18 +176,6 @@ class Temperature:
         raise ValueError(f"the best temperature is not between 0.01 and 100 (stopped at {found:.3g}): the answers are "
                          "all right, or no better than chance. Give more sentences, or check the order of the labels")
 
-    def save(self, path: str | Path) -> None:
-        "Write it as JSON."
-        text = json.dumps({"temperature": self.value}) + "\n"
-        with atomic_path(path) as scratch: scratch.write_text(text, encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Temperature:
-        "Read what `save` wrote. Raises `ValueError` that names the file if it is something else."
-        try: return cls(json.loads(Path(path).read_text(encoding="utf-8"))["temperature"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds no temperature ({error}); write one with Temperature.save") from error
-
 def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
     if len(y) < 20:
         raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
@@ -210,6 +199,75 @@ def bootstrap_mean(values: Sequence[float], # one number a sentence, or the diff
     means = weights @ np.bincount(member, values) / (weights @ np.bincount(member))
     low, high = np.quantile(means, [0.025, 0.975])
     return float(values.mean()), float(low), float(high)
+
+# %% ../nbs/1_from_scratch/20_calibration.ipynb #d89b12c2
+DECISION_FILE = "decision.json"
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """How a classifier's probabilities become answers. The file `decision.json` in its checkpoint folder holds it.
+
+    Raises `ValueError` for a temperature or costs that make no sense, and for costs of other labels."""
+    labels: tuple[str, ...]          # in the order of the label ids
+    temperature: float = 1.0         # from `Temperature.fit`; 1 changes nothing
+    costs: CostMatrix | None = None  # what errors cost; None: answer the likeliest label
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(self.labels))
+        Temperature(self.temperature)
+        if not isinstance(self.costs, CostMatrix | None): object.__setattr__(self, "costs", CostMatrix(**self.costs))
+        if self.costs and self.costs.labels != self.labels:
+            raise ValueError(f"costs of {self.costs.labels} for labels {self.labels}; give the same names in the same order")
+
+    def calibrate(self,
+                  probabilities,    # (n, n_labels): as the model gives them
+                  ) -> np.ndarray:  # (n, n_labels)
+        "The probabilities at the rule's temperature."
+        p = _check_rows(probabilities)
+        if p.shape[1] != len(self.labels):
+            raise ValueError(f"{p.shape[1]} probabilities a row for the {len(self.labels)} labels {', '.join(self.labels)}")
+        return p if self.temperature == 1 else Temperature(self.temperature).apply(p)
+
+    def decide(self,
+               probabilities,    # (n, n_labels): as the model gives them; the temperature is applied here
+               ) -> np.ndarray:  # (n,) label ids
+        "The answer to each sentence: the one with the least expected cost, or the likeliest where there are no costs."
+        p = self.calibrate(probabilities)
+        return self.costs.decide(p) if self.costs else p.argmax(1)
+
+    def save(self,
+             folder: str | Path,  # a checkpoint folder of a classifier with these labels
+             ) -> None:
+        "Store the rule with the model. Raises `ValueError` if the model there has other labels."
+        _check_owner(self, Path(folder))
+        with add_to_folder(folder, DECISION_FILE) as path:
+            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls,
+             folder: str | Path,  # a checkpoint folder of a classifier
+             ) -> DecisionRule:   # the plain rule if none is stored
+        "The rule stored with a model. Raises `ValueError` for a damaged one, or one of other labels."
+        path = Path(folder)/DECISION_FILE
+        if not path.exists(): return cls(_labels_in(Path(folder)))
+        try: rule = cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds no decision rule ({error}); write one with DecisionRule.save") from error
+        _check_owner(rule, Path(folder))
+        return rule
+
+def _labels_in(folder: Path) -> tuple[str, ...]:
+    "The names of a checkpoint's labels, in the order of their ids."
+    try:
+        names = json.loads((folder/"config.json").read_text(encoding="utf-8"))["id2label"]
+        return tuple(names[str(i)] for i in range(len(names)))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder/'config.json'} names no labels ({type(error).__name__}: {error}); give the folder of "
+                         "a classifier, with its config.json") from error
+
+def _check_owner(rule: DecisionRule, folder: Path) -> None:
+    if (found := _labels_in(folder)) != rule.labels:
+        raise ValueError(f"a decision rule for {rule.labels} and in {folder} a model for {found}; fit a rule for this model")
 
 # %% ../nbs/1_from_scratch/20_calibration.ipynb #54b1ffbe
 def risk_coverage(sureness,  # (n,): how sure the model is of each answer, on any scale

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.resources import files
 from numbers import Real
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 
 # %% auto #0
-__all__ = ['REVIEWS', 'CostMatrix', 'best_threshold', 'Check', 'Objective', 'sample_size', 'paired_sample_size',
-           'detectable_difference', 'design_effect', 'intraclass_correlation']
+__all__ = ['REVIEWS', 'CostMatrix', 'read_measured', 'best_threshold', 'Check', 'Objective']
 
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #3affa565
 @dataclass(frozen=True)
@@ -75,6 +73,17 @@ class CostMatrix:
         "The answer with the least expected cost, for each sentence (the Bayes decision)."
         return self.expected(probabilities).argmin(1)
 
+# %% ../nbs/1_from_scratch/01_objectives.ipynb #dd75f1c6
+def read_measured(name: str,  # of a stored run, such as `pilot`
+                  ) -> dict:  # what the script in `experiments/` wrote; `about` says how it was made
+    "Read a result that took longer than a lesson may. Raises `FileNotFoundError` that lists the runs there are."
+    folder = Path(str(files("llmcourse")))/"measured"
+    path = folder/f"{name}.json"
+    if not path.is_file():
+        there = ", ".join(sorted(other.stem for other in folder.glob("*.json")))
+        raise FileNotFoundError(f"no stored run {name!r}; there are {there}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #d5fc8d64
 def best_threshold(missed: float,       # euros that a missed case costs
                    false_alarm: float,  # euros that a false alarm costs
@@ -94,6 +103,7 @@ class Check:
     bound: float          # the number in the objective
     direction: str        # `at least` or `at most`
     value: float | None   # the number measured; None where nobody measured it
+    blocks: bool = True   # whether a model that misses it may not be deployed; False for a note
 
     @property
     def ok(self) -> bool:
@@ -103,7 +113,8 @@ class Check:
 
     def __str__(self) -> str:
         value = "not measured" if self.value is None else f"{self.value:.3g}"
-        return f"{'met   ' if self.ok else 'MISSED'} {self.name} {self.direction} {self.bound:g}: {value}"
+        verdict = "met   " if self.ok else "MISSED" if self.blocks else "noted "
+        return f"{verdict} {self.name} {self.direction} {self.bound:g}: {value}"
 
 # %% ../nbs/1_from_scratch/01_objectives.ipynb #8e486ee5
 @dataclass(frozen=True)
@@ -114,34 +125,42 @@ class Objective:
     problem: str                                             # the problem, in words
     task: str                                                # for example `text-classification`, as model hubs name it
     metric: str                                              # the one number to steer by
-    target: float                                            # the least value of `metric` that is worth deploying
+    target: float                                            # the value of `metric` from which on it is worth deploying
     at_least: dict[str, float] = field(default_factory=dict) # floors that must hold whatever the metric says
-    at_most: dict[str, float] = field(default_factory=dict)  # ceilings: milliseconds, minutes, megabytes
+    at_most: dict[str, float] = field(default_factory=dict)  # ceilings of the model: parameters, megabytes, bits a byte
+    clock: dict[str, float] = field(default_factory=dict)    # ceilings of what a clock measures: noted, never a refusal
     costs: CostMatrix | None = None                          # what errors cost; None where nobody has said
+    direction: str = "at least"                              # `at most` where less is better: perplexity, loss
 
     def __post_init__(self):
         if not isinstance(self.costs, CostMatrix | None):
             object.__setattr__(self, "costs", CostMatrix(**self.costs))                                # from JSON
-        if self.metric in self.at_least:
-            raise ValueError(f"{self.metric} has the target {self.target} and the floor {self.at_least[self.metric]}; "
-                             "give what it must reach once, as the target")
-        for name, bound in {self.metric: self.target, **self.at_least, **self.at_most}.items():
-            if not isinstance(bound, Real) or math.isnan(bound):
+        if self.direction not in ("at least", "at most"):
+            raise ValueError(f"the direction is {self.direction!r}; a target is reached `at least` or `at most`")
+        for kind in ("at_least", "at_most", "clock"):
+            bound = getattr(self, kind).get(self.metric)
+            if bound is not None:
+                raise ValueError(f"{self.metric} has the target {self.target} and the bound {bound} in {kind}; give what "
+                                 "it must reach once, as the target")
+        for name, bound in {self.metric: self.target, **self.at_least, **self.at_most, **self.clock}.items():
+            if not isinstance(bound, Real) or isinstance(bound, bool) or math.isnan(bound):
                 raise ValueError(f"the bound of {name} is {bound!r}; give a number")
 
     def check(self,
               measured: dict[str, float],  # name of a metric → its value
               ) -> list[Check]:            # the target first, then every guard-rail
         "Hold the objective against what was measured."
-        floors = {self.metric: self.target, **self.at_least}
-        return ([Check(name, bound, "at least", measured.get(name)) for name, bound in floors.items()] +
-                [Check(name, bound, "at most", measured.get(name)) for name, bound in self.at_most.items()])
+        value = lambda name: None if (found := measured.get(name)) is None or math.isnan(found) else found
+        return ([Check(self.metric, self.target, self.direction, value(self.metric))] +
+                [Check(name, bound, "at least", value(name)) for name, bound in self.at_least.items()] +
+                [Check(name, bound, "at most", value(name)) for name, bound in self.at_most.items()] +
+                [Check(name, bound, "at most", value(name), blocks=False) for name, bound in self.clock.items()])
 
     def met_by(self,
                measured: dict[str, float],  # name of a metric → its value
-               ) -> bool:                   # True only when the target and every guard-rail hold
+               ) -> bool:                   # True only when the target and every guard-rail hold; the clock may say no
         "Whether a model with these measurements may be deployed."
-        return all(check.ok for check in self.check(measured))
+        return all(check.ok for check in self.check(measured) if check.blocks)
 
     def save(self, path: str | Path) -> None:
         "Write the objective as JSON."
@@ -161,96 +180,6 @@ REVIEWS = Objective(
     task="text-classification",
     metric="macro_f1", target=0.56,
     at_least={"recall_negative": 0.6, "macro_f1_tweets": 0.4, "macro_f1_editorials": 0.3},
-    at_most={"latency_ms": 100, "training_minutes": 10},
+    clock={"latency_ms": 100, "training_minutes": 10},
     costs=CostMatrix(("negative", "neutral", "positive"), ((0, 4, 5), (0.5, 0, 0.2), (0.5, 0.2, 0))),
 )
-
-# %% ../nbs/1_from_scratch/01_objectives.ipynb #4463982c
-def _quantiles(alpha: float, power: float) -> tuple[float, float]:
-    "Of the normal distribution, for a two-sided test."
-    for name, value in (("alpha", alpha), ("power", power)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value}; it must lie between 0 and 1, as alpha 0.05 and power 0.8 do")
-    if power <= alpha:
-        raise ValueError(f"power {power} is not above alpha {alpha}; chance alone gives that. Ask for 0.8 or more")
-    return NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
-
-def sample_size(p_a: float,           # the share that A reaches, from earlier measurements
-                p_b: float,           # the smallest share of B that would be worth the change
-                alpha: float = 0.05,  # how often to see a difference where there is none
-                power: float = 0.8,   # how often to see this one
-                ) -> int:             # answers needed on each side
-    "How many answers a comparison of two separate groups needs. Raises `ValueError` for shares equal or out of range."
-    if not (0 < p_a < 1 and 0 < p_b < 1) or p_a == p_b:
-        raise ValueError(f"shares {p_a} and {p_b}: both must lie between 0 and 1, and differ, since no number of "
-                         "answers shows a difference of 0")
-    (z_alpha, z_power), mean = _quantiles(alpha, power), (p_a + p_b) / 2
-    null = z_alpha * math.sqrt(2 * mean * (1 - mean))
-    alternative = z_power * math.sqrt(p_a * (1 - p_a) + p_b * (1 - p_b))
-    return math.ceil(((null + alternative) / (p_b - p_a))**2)
-
-# %% ../nbs/1_from_scratch/01_objectives.ipynb #720eb437
-def _check_effect(disagree: float, deff: float) -> None:
-    if not 0 < disagree <= 1:
-        raise ValueError(f"the models disagree on a share of {disagree}; it must be above 0 and at most 1")
-    if not 1 <= deff < math.inf:
-        raise ValueError(f"the design effect is {deff}; it is at least 1: 1 where sentences are independent")
-
-def paired_sample_size(difference: float,    # the smallest difference in the share of right answers that matters
-                       disagree: float,      # the share of sentences where just one of the two models is right
-                       alpha: float = 0.05,  # how often to see a difference where there is none
-                       power: float = 0.8,   # how often to see this one
-                       deff: float = 1.0,    # design effect, from `design_effect`
-                       ) -> int:             # sentences
-    "How many sentences two models must both answer (McNemar's test; Connor 1987). Raises `ValueError` for bad plans."
-    _check_effect(disagree, deff)
-    if not 0 < abs(difference) <= disagree:
-        raise ValueError(f"a difference of {difference} where the models disagree on {disagree}: it must not be 0, "
-                         "which no number of sentences shows, nor exceed what they disagree on")
-    z_alpha, z_power = _quantiles(alpha, power)
-    root = z_alpha * math.sqrt(disagree) + z_power * math.sqrt(disagree - difference**2)
-    return math.ceil(deff * (root / difference)**2)
-
-def detectable_difference(sentences: float,     # that both models answer
-                          disagree: float,      # the share of sentences where just one of the two models is right
-                          alpha: float = 0.05,  # how often to see a difference where there is none
-                          power: float = 0.8,   # how often to see this one
-                          deff: float = 1.0,    # design effect, from `design_effect`
-                          ) -> float:           # in the share of right answers
-    "The smallest difference that so many sentences show, as in `paired_sample_size`. Raises `ValueError` if none."
-    _check_effect(disagree, deff)
-    (z_alpha, z_power), n = _quantiles(alpha, power), sentences / deff
-    inside = n + z_power**2 - z_alpha**2                                  # of a square root, from the quadratic formula
-    if n > 0 and inside > 0:
-        found = math.sqrt(disagree) * (z_alpha * math.sqrt(n) + z_power * math.sqrt(inside)) / (n + z_power**2)
-        if found <= disagree: return found
-    raise ValueError(f"{sentences} sentences, of which {disagree:.0%} tell the models apart, show no difference "
-                     "at all; take more")
-
-# %% ../nbs/1_from_scratch/01_objectives.ipynb #5ef8d650
-def design_effect(sizes: Sequence[int],  # sentences of each group, here of each review
-                  icc: float,            # intraclass correlation, from `intraclass_correlation`
-                  ) -> float:            # how many times as many sentences are needed
-    "What it costs that sentences of a group resemble each other (Kish 1965). At least 1: a negative one earns nothing."
-    sizes = np.asarray(sizes, float)
-    if sizes.ndim != 1 or not len(sizes) or not (sizes > 0).all():
-        raise ValueError(f"sizes {sizes.tolist()}; give one number above 0 for each group")
-    if not -1 <= icc <= 1: raise ValueError(f"the intraclass correlation is {icc}; it lies between -1 and 1")
-    return float(1 + ((sizes**2).sum() / sizes.sum() - 1) * max(icc, 0.0))
-
-def intraclass_correlation(values: Sequence[float],  # one a sentence, for example 1 where a model is right, else 0
-                           groups: Sequence,         # of the same length: the group of each, for example its review
-                           ) -> float:               # 1 where groups are alike inside, 0 or below where not
-    "How much values of a group resemble each other, from an analysis of variance (Donner 1986)."
-    values, (names, index) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
-    if len(values) != len(index):
-        raise ValueError(f"{len(values)} values and {len(index)} groups; each value needs its group")
-    sizes, n, k = np.bincount(index), len(values), len(names)
-    if not 1 < k < n or not np.ptp(values) > 0:                                              # also where one is NaN
-        raise ValueError(f"{n} values in {k} groups, the first {values[:3].tolist()}; it takes two different numbers, "
-                         "and two groups, one of which holds two")
-    means = np.bincount(index, values) / sizes
-    between = (sizes * (means - values.mean())**2).sum() / (k - 1)
-    within = ((values - means[index])**2).sum() / (n - k)
-    size = (n - (sizes**2).sum() / n) / (k - 1)
-    return float((between - within) / (between + (size - 1) * within))

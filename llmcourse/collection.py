@@ -213,7 +213,7 @@ def _guessed(content: bytes) -> tuple[str, str]:
     if sum(character > "\x7f" for character in text) >= 2 * bad: return text, "utf-8"    # damaged: as many are right
     if len(_NO_TEXT.findall(content)) > MAX_DAMAGE * len(content): raise UnreadableError("binary content, no text")
     runs = [len(run) for run in _HIGH.findall(content)]
-    if sum(length for length in runs if length > 1) > sum(runs) / 2:
+    if sum(length for length in runs if length > 2) > sum(runs) / 2:       # Finnish has pairs
         raise UnreadableError("neither UTF-8 nor Western, and no charset is named; save it as UTF-8")
     return content.decode("cp1252", "llmcourse"), "windows-1252"
 

@@ -72,9 +72,9 @@ def normalize(link: str,       # as it stands in a page
         raise ValueError(f"{link[:80]!r} is no web address; one begins with http:// or https:// and names a host")
     if url.userinfo: raise ValueError(f"{link[:20]!r}... holds a name or a password; crawl what is open to all")
     whole = f"{url.scheme}://{url.netloc.decode()}{re.sub('%([0-9a-fA-F]{2})', _escape, url.raw_path.decode())}"
-    if str(httpx.URL(whole)) != whole: raise ValueError(f"{link[:80]!r} has no normal form, only {whole[:80]!r}")
     if len(whole) > MAX_ADDRESS:
         raise ValueError(f"an address of {len(whole):,} characters, over the limit of {MAX_ADDRESS:,}")
+    if str(httpx.URL(whole)) != whole: raise ValueError(f"{link[:80]!r} has no normal form, only {whole[:80]!r}")
     return whole
 
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #2b158355
@@ -113,7 +113,7 @@ class Limits:
         if not all(0 < limit < math.inf for limit in vars(self).values()):
             raise ValueError(f"{self}: each limit must be a number above zero")
 
-# %% ../nbs/1_from_scratch/05_crawling.ipynb #4501713e
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #6f77882a
 def seconds_asked(header: str,               # the value of Retry-After: seconds or an HTTP date (RFC 9110, 10.2.3)
                   now: datetime | None = None, # with a time zone; None: the time it is
                   ) -> float | None:         # None: nothing that can be understood

@@ -361,7 +361,7 @@ def _canonical(span: Span, regions: tuple[str, ...]) -> str:
     "One way of writing for all ways of writing the same value."
     text = _view(span.text)[0].replace(_EDGE, "")
     if span.kind in ("CARD", "IBAN"): return "".join(c for c in text if c.isalnum()).upper()
-    if span.kind == "IP": return ipaddress.ip_address(text).exploded
+    if span.kind == "IP": return ipaddress.ip_address(re.sub(r"[^0-9A-Fa-f:.]", "", text)).exploded
     if span.kind == "PHONE": return _international(text, regions)
     return " ".join(text.casefold().split())
 

@@ -271,9 +271,20 @@ def average(rows: Sequence[dict],  # of `compare`
         truth, said, groups = _pooled(runs)
         (low, high), (recall_low, recall_high) = (bootstrap_interval(truth, said, metric, groups=groups)
                                                   for metric in ("macro_f1", "recall_negative"))
-        means.append({"technique": technique, "road": runs[0]["road"], "seeds": len(runs), **numbers,
-                      "low": low, "high": high, "recall_low": recall_low, "recall_high": recall_high,
-                      "spread": float(np.std([run["macro_f1"] for run in runs]))})
+        means.append(
+            {
+                "technique": technique,
+                "road": runs[0]["road"],
+                "base": runs[0]["base"],
+                "seeds": len(runs),
+                **numbers,
+                "low": low,
+                "high": high,
+                "recall_low": recall_low,
+                "recall_high": recall_high,
+                "spread": float(np.std([run["macro_f1"] for run in runs])),
+            }
+        )
     return means
 
 def _pooled(runs: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -248,9 +248,8 @@ def describe(apps: Applications,  # opened models
     part = sentences[:MAX_SENTENCES]
     if len(part) < len(sentences): row["problem"] = f"only the first {len(part)} sentences were judged"
     said = Counter(answer["label"] for answer in apps.classify(part))
-    return row | {"language": "en",
-                  "key_sentences": " | ".join(apps.key_sentences(part, 2))} | {label: said[label] / len(part)
-                                                                               for label in apps.predictor.labels}
+    shares = {label: said[label] / len(part) for label in apps.predictor.labels}
+    return row | {"language": "en", "key_sentences": " | ".join(apps.key_sentences(part, 2))} | shares
 
 # %% ../nbs/5_beyond/37_applications.ipynb #f601111a
 _FORMULA = ("=", "+", "-", "@")

@@ -51,10 +51,11 @@ def test_many_alike(function, name):
 
 
 def test_crowds_lose_no_twin():
-    "However many alike there are, each training text with a twin in the test is found."
-    train = MANY["wordings"](500) + ["a text of its own"]
-    found = contamination(train, ["the same message over and over again, number 7!"] * 60)
-    assert {index for index, _ in found} == set(range(500)) and len(found) <= 500 * 60
+    "However often a test text is there, the training texts that resemble it are found."
+    train, one = MANY["wordings"](500) + ["a text of its own"], "the same message over and over again, number 7!"
+    alone, crowded = contamination(train, [one]), contamination(train, [one] * 60)
+    assert {index for index, _ in crowded} == {index for index, _ in alone} and len(alone) > 300
+    assert {index for _, index in crowded} == set(range(60)) and len(crowded) <= 2 * CROWD * (len(train) + 60)
     assert len(near_duplicates(train)) <= CROWD * 14 * len(train)
 
 

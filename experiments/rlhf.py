@@ -4,17 +4,18 @@ Usage: python experiments/rlhf.py [--seeds 0 1 2 3 4] [--steps 15] [--sentences 
 
 Writes llmcourse/measured/rlhf.json, a row for each seed and each set of texts. The texts are 96 completions of 48 test
 prompts: by the untrained model ("before"), the same with "great" put at their ends, by GRPO with and without a KL
-penalty, and by DPO; and 96 real sentences that people call positive. For each seed a reward model is fitted anew, so the
-seeds share the course's GPT and the ratings, and nothing else. The judges: that reward model; one fitted to ratings of
-film reviews, which no policy meets; VADER, also with the two favourite words taken out; a classifier of film reviews on
-MiniLM's vectors. About a minute a seed on one core. What the file holds already is not measured again; a file begun with other settings is refused.
+penalty, and by DPO; and 96 real sentences that people call positive. For each seed a reward model is fitted anew, so
+the seeds share the course's GPT and the ratings, and nothing else. The judges: that reward model; one fitted to ratings
+of film reviews, which no policy meets; VADER, also with the two favourite words taken out; a classifier of film reviews
+on MiniLM's vectors. About half a minute a seed on one core. What the file holds already is not measured again; a file
+begun with other settings is refused.
 """
 import argparse
 import copy
 import json
 import re
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,8 @@ def film_classifier(films):
         with torch.autocast("cpu", torch.bfloat16, enabled=native_precision() == "bf16"):
             return embed(model, tokenizer, texts, context=48)
     few = films.shuffle(seed=0).select(range(400))
-    head = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000).fit(vectors(list(few["text"])), list(few["label"]))
+    head = LogisticRegression(C=1.0, class_weight="balanced", max_iter=1000)
+    head.fit(vectors(list(few["text"])), list(few["label"]))
     return lambda texts: head.predict_proba(vectors(texts))[:, LABELS.index("positive")]
 
 
@@ -73,10 +75,10 @@ class Experiment:
         config, trained = GRPOConfig(steps=self.steps, seed=seed), {"before": self.lm}
         for name, beta in (("GRPO", config.beta), ("GRPO, beta 0", 0.0)):
             trained[name] = copy.deepcopy(self.lm)
-            grpo(trained[name], self.tokenizer, reward, self.prompts, GRPOConfig(steps=self.steps, beta=beta, seed=seed))
+            grpo(trained[name], self.tokenizer, reward, self.prompts, replace(config, beta=beta))
         trained["DPO"] = copy.deepcopy(self.lm)
         order = np.random.default_rng(seed).permutation(len(self.prompts))[:self.steps * config.prompts]
-        pairs = rank_samples(self.lm, self.tokenizer, reward, self.prompts[order], config.group, config.max_new_tokens, seed)
+        pairs = rank_samples(self.lm, self.tokenizer, reward, self.prompts[order], config.group, seed=seed)
         dpo(trained["DPO"], pairs, DPOConfig(steps=self.steps * config.updates, seed=seed))
         return trained
 
@@ -94,10 +96,12 @@ class Experiment:
                    for name, policy in self.policies(reward, seed).items()}
         texts = {name: decode(samples, self.tokenizer) for name, samples in written.items()}
         before = texts.pop("before")
-        texts = {"before": before, "before + great": [f"{text} great" for text in before], **texts, "real praise": self.praise}
+        texts = {"before": before, "before + great": [f"{text} great" for text in before], **texts,
+                 "real praise": self.praise}
         far = {name: float(kl_k3(s.logps, frozen_logps(self.lm, s.input_ids, s.mask)).sum() / s.mask.sum())
                for name, s in written.items()}
-        rows = [{"seed": seed, "text": name, **self.measures(found, reward), "KL": far.get(name)} for name, found in texts.items()]
+        rows = [{"seed": seed, "text": name, **self.measures(found, reward), "KL": far.get(name)}
+                for name, found in texts.items()]
         more = {"reward of five greats": float(reward(["great " * 5])[0]), "seconds": time.process_time() - start}
         return [row | more for row in rows]
 
@@ -112,18 +116,20 @@ def main() -> None:
     lm, tokenizer = load_policy(course_gpt())
     settings = {"steps": given.steps, "sentences": given.sentences, "language_model": fingerprint(lm, tokenizer),
                 "precision": native_precision()}
-    rows, about = [], partial(provenance, "python experiments/rlhf.py" + (f" --steps {given.steps}" if given.steps != 15 else ""))
+    rows = []
     if given.out.exists():
         found = json.loads(given.out.read_text(encoding="utf-8"))
         differing = [name for name, value in settings.items() if found["about"].get(name) != value]
-        if differing: parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another file with --out")
+        if differing:
+            parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another with --out")
         rows = found["rows"]
     wanted = [seed for seed in given.seeds if not any(row["seed"] == seed for row in rows)]
     experiment = Experiment(given.steps, given.sentences) if wanted else None
     for seed in wanted:
         rows = sorted(rows + experiment.run(seed), key=lambda row: row["seed"])
-        record = about(seeds=sorted({row["seed"] for row in rows}), **settings)
-        with atomic_path(given.out) as path: path.write_text(json.dumps({"about": record, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        about = provenance("python experiments/rlhf.py", sorted({row["seed"] for row in rows}), **settings)
+        with atomic_path(given.out) as path:
+            path.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
         print(f"seed {seed}: {rows[-1]['seconds']:.0f} seconds", flush=True)
 
 

@@ -37,14 +37,14 @@ __all__ = ['ARMS', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_ra
 
 # %% ../nbs/3_customization/34_customization.ipynb #96da217d
 def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`, as in transformers and in this course
-                 ) -> dict[str, int]:    # parameter → 0 for embeddings, 1 for the first block, ..., most for what is on top
+                 ) -> dict[str, int]:    # parameter → 0 for embeddings, 1 for the first block, ..., most for the top
     "How far from the input each parameter lies, counted in blocks. Raises `ValueError` if no blocks can be found."
     sizes = {path: sum(p.numel() for p in m.parameters()) for path, m in model.named_modules()
              if isinstance(m, nn.ModuleList)}
     path = max(sizes, key=sizes.get, default=None)
     if not path or not sizes[path]:
-        raise ValueError(f"no layers found in {type(model).__name__}: it has no nn.ModuleList of blocks; techniques that "
-                         "go layer by layer need one")
+        raise ValueError(f"no layers found in {type(model).__name__}: it has no nn.ModuleList of blocks; techniques "
+                         "that go layer by layer need one")
     depths, top, above = {}, len(model.get_submodule(path)) + 1, False
     for name, _ in model.named_parameters():
         inside = name.startswith(f"{path}.")
@@ -102,7 +102,7 @@ class Anchor:
 def layerwise_rates(model: nn.Module,     # gives the layers
                     decay: float = 0.7,   # from each layer to the one below; 1: the same rate for all
                     ) -> RateShare:       # for `rate_share` of `train`
-    """Multiply the learning rate by `decay` for each layer further down (Howard and Ruder 2018: discriminative fine-tuning).
+    """Discriminative fine-tuning: the learning rate times `decay` for each layer further down (Howard and Ruder 2018).
 
     Raises `ValueError` for a decay that is none."""
     if not 0 < decay <= 1:
@@ -186,7 +186,7 @@ def customize(name: str,                         # what `load_pretrained` takes
               context: int = 64,                 # tokens to read of each text
               config: TrainingConfig = FINE_TUNING,  # rates, decay, precision
               looks: int = 1,                    # an epoch, at the validation split
-              patience: int | None = None,       # stop after so many looks without a better loss; then go back to the best
+              patience: int | None = None,       # stop after so many looks without a better loss, with the best weights
               live: bool = False,                # draw the curves while it trains
               seed: int = 0,                     # for the head, the order and dropout
               ) -> tuple:                        # model, tokenizer, history
@@ -229,7 +229,7 @@ def measure_arm(arm: str,             # a key of `ARMS`
                 epochs: int = 4,      # passes over them
                 **more,               # further arguments of `customize`
                 ) -> tuple:           # model, tokenizer, history, a dict of measurements
-    "Customize MiniLM by one arm and measure what it learned and what it forgot. Raises `ValueError` as `customize` does."
+    "Customize MiniLM by one arm; measure what it learned and what it forgot. Raises `ValueError` as `customize` does."
     reviews, editorials = clean(load_data("amazon"))[0], clean(load_data("editorials"))[0]
     few = reviews["train"].shuffle(seed=seed).select(range(sentences))
     data = DatasetDict(train=few, validation=reviews["validation"])
@@ -270,7 +270,8 @@ class AdapterShelf:
     def _contents(self, place: Path) -> str:
         "A hash of the files of an adapter together with the base. Raises `ValueError` if they name no base."
         try: says = safe_open(place/"adapter_model.safetensors", "pt").metadata() or {}
-        except (SafetensorError, OSError) as error: raise ValueError(f"{place} is damaged ({error}); copy it again") from error
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"the adapter in {place} is damaged ({error}); copy it again") from error
         if not says.keys() & {"fingerprint", "base"}:
             raise ValueError(f"the adapter in {place} does not say which base it was made for; put it on its base with "
                              "load_lora and store it with save_lora")
@@ -309,6 +310,9 @@ class AdapterShelf:
 
 def _refuse(status: int, message: str) -> JSONResponse: return JSONResponse({"error": message}, status)
 
+def _not_loaded(name: str, known: dict) -> JSONResponse:
+    return _refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(known) or 'none'}")
+
 def _add_shelf(app: FastAPI, shelf: AdapterShelf) -> None:
     "Addresses to list, load and drop adapters."
     @app.get("/adapters")
@@ -327,8 +331,8 @@ def _add_shelf(app: FastAPI, shelf: AdapterShelf) -> None:
 
     @app.delete("/adapters/{name}")
     def drop_adapter(name: str):
-        known = ", ".join(shelf.loaded) or "none"
-        return {"dropped": name} if shelf.drop(name) else _refuse(404, f"no adapter {name!r} is loaded; loaded are {known}")
+        known = shelf.loaded
+        return {"dropped": name} if shelf.drop(name) else _not_loaded(name, known)
 
 def _add_predict(app: FastAPI, shelf: AdapterShelf) -> None:
     "The address that answers, by the adapter that is asked for."
@@ -337,7 +341,7 @@ def _add_predict(app: FastAPI, shelf: AdapterShelf) -> None:
         known = shelf.loaded            # this table, whatever happens meanwhile
         name = request.adapter or next(iter(known), None)
         if name is None: return _refuse(503, "no adapter is loaded; load one with POST /adapters/NAME")
-        if name not in known: return _refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(known) or 'none'}")
+        if name not in known: return _not_loaded(name, known)
         return AdapterResponse(model=shelf.base.fingerprint, adapter=name, fingerprint=known[name].fingerprint,
                                predictions=known[name](request.texts))
 

@@ -86,14 +86,15 @@ def set_one_aside(pairs: Sequence[Preference],  # with their ratings, at least t
                   ) -> tuple[list[Preference], np.ndarray]:
     """Draw one rater of each sentence and let all the others decide; pairs on which these are undecided are left out.
 
-    Gives the pairs as the others see them, and the ratings of the two who were drawn: (pairs, 2), of the chosen sentence
-    and of the rejected one. Raises `ValueError` if a sentence has a single rating."""
+    Gives the pairs as the others see them, and the ratings of the two who were drawn: (pairs, 2), of the chosen
+    sentence and of the rejected one. Raises `ValueError` if a sentence has a single rating."""
     rng, kept, drawn = np.random.default_rng(seed), [], []
     for pair in pairs:
         one_a, *others_a = rng.permutation(pair.chosen_ratings).tolist()
         one_b, *others_b = rng.permutation(pair.rejected_ratings).tolist()
         if not others_a or not others_b:
-            raise ValueError(f"{pair.chosen!r} or {pair.rejected!r} has a single rating; without it nobody is left to decide")
+            raise ValueError(f"{pair.chosen!r} or {pair.rejected!r} has a single rating; without it nobody is left "
+                             "to decide")
         share = win_share(others_a, others_b)
         if share == 0.5: continue
         sides = (pair.chosen, others_a, one_a), (pair.rejected, others_b, one_b)
@@ -122,7 +123,7 @@ def vader_scores(texts: Sequence[str],  # to judge
 def bradley_terry_loss(chosen: Tensor,    # (pairs): rewards of the preferred texts
                        rejected: Tensor,  # (pairs): rewards of the others
                        ) -> Tensor:       # scalar, in nats
-    "The negative log-likelihood of preferences (Bradley and Terry 1952; Ouyang et al. 2022). Raises `ValueError` for none."
+    "The negative log-likelihood of preferences (Bradley and Terry 1952). Raises `ValueError` for none."
     if not len(chosen): raise ValueError("there are no pairs, so there is no loss; give at least one pair")
     return F.softplus(rejected - chosen).mean()   # log(1 + e^(rejected - chosen)) = -log sigmoid(chosen - rejected)
 
@@ -143,8 +144,8 @@ class RewardModel(nn.Module):
                 rejected: Tensor | None = None,   # (pairs): the row of the other
                 ) -> Output:                      # its logits are the rewards, (batch)
         if not attention_mask[:, 0].all():
-            raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side = "
-                             "'right' and see that each text has at least one token")
+            raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side "
+                             "= 'right' and see that each text has at least one token")
         hidden = self.model(input_ids)                                                  # (batch, time, d_model)
         rows = torch.arange(len(hidden), device=hidden.device)
         rewards = self.score(hidden[rows, attention_mask.sum(1) - 1]).squeeze(1).float()   # (batch)
@@ -204,8 +205,10 @@ class PreferenceBatches:
     @staticmethod
     def _agreed(ratings: list[np.ndarray], agreement: float) -> list[tuple[int, int]]:
         "The pairs of rows on which people agree, the preferred one first."
-        shares = {(i, j): win_share(ratings[i], ratings[j]) for i, j in itertools.combinations(range(len(ratings)), 2)}
-        return [(i, j) if share > 0.5 else (j, i) for (i, j), share in shares.items() if max(share, 1 - share) >= agreement]
+        both = itertools.combinations(range(len(ratings)), 2)
+        shares = {(i, j): win_share(ratings[i], ratings[j]) for i, j in both}
+        return ([pair for pair, share in shares.items() if share >= agreement] +
+                [(j, i) for (i, j), share in shares.items() if 1 - share >= agreement])
 
     def __len__(self) -> int: return len(self.steps)
 
@@ -215,7 +218,8 @@ class PreferenceBatches:
         "The batch of that step."
         row, pairs = self.steps[step]
         batch, (chosen, rejected) = self.rows(row), torch.tensor(pairs).T
-        return {name: batch[name] for name in ("input_ids", "attention_mask")} | {"chosen": chosen, "rejected": rejected}
+        return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"],
+                "chosen": chosen, "rejected": rejected}
 
 def train_reward_model(lm: LanguageModel,               # to start from; left as it is
                        tokenizer,                       # its own
@@ -257,7 +261,7 @@ def prompts_from(texts: Sequence[str],  # real sentences
                  tokenizer,             # the policy's own
                  tokens: int = 4,       # length of a prompt, the marker of the beginning included
                  ) -> Tensor:           # (prompts, tokens): all different
-    "The first words of those sentences in which a word ends after exactly so many tokens. Raises `ValueError` for none."
+    "The first words of the sentences in which a word ends after exactly so many tokens. Raises `ValueError` for none."
     found = {}
     for ids in tokenizer(list(texts))["input_ids"]:
         ends_here = len(ids) > tokens and tokenizer.convert_ids_to_tokens(ids[tokens]).startswith("Ġ")
@@ -274,7 +278,8 @@ def split_prompts(data,           # with the splits train and test
     practised, test = (prompts_from(data[name]["text"], tokenizer) for name in ("train", "test"))
     seen = set(map(tuple, practised.tolist()))
     fresh = torch.tensor([row for row in test.tolist() if tuple(row) not in seen])
-    return tuple(rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))] for rows in (practised, fresh))
+    shuffled = lambda rows: rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+    return shuffled(practised), shuffled(fresh)
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #8b3fc518
 class Samples(NamedTuple):
@@ -334,7 +339,7 @@ def decode(samples: Samples,    # what a policy wrote
 # %% ../nbs/3_customization/33_rlhf.ipynb #295aed29
 def group_advantages(rewards: Tensor,  # (prompts, group): completions of the same prompt in a row
                      ) -> Tensor:      # of the same shape
-    "How much better each completion is than its group, in standard deviations of the group. Raises `ValueError` for one."
+    "How much better each completion is than its group, in its standard deviations. Raises `ValueError` for one alone."
     if rewards.shape[1] < 2:
         raise ValueError(f"a group of {rewards.shape[1]} has nothing to be compared with; take 2 or more")
     return (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)   # never through zero
@@ -394,7 +399,8 @@ class GRPOConfig:
 
     def __post_init__(self):
         _check_numbers(self, {"steps": 1, "prompts": 1, "group": 2, "max_new_tokens": 1, "updates": 1, "seed": 0})
-        if not 0 < self.epsilon < 1: raise ValueError(f"epsilon is {self.epsilon}; it must lie between 0 and 1, such as 0.2")
+        if not 0 < self.epsilon < 1:
+            raise ValueError(f"epsilon is {self.epsilon}; it must lie between 0 and 1, such as 0.2")
 
 def check_rewards(rewards: Sequence[float],  # what a reward function gave
                   texts: Sequence[str],      # for these texts
@@ -519,8 +525,8 @@ def measure_policy(policy: LanguageModel,     # to measure
     written = sample(policy, tokenizer, prompts, max_new_tokens, seed)
     texts, reference_logps = decode(written, tokenizer), frozen_logps(reference, written.input_ids, written.mask)
     kl = kl_k3(written.logps, reference_logps).sum() / written.mask.sum()
-    return {"reward_fresh": float(np.mean(reward(texts))), "kl_fresh": kl.item(), "vader": vader_scores(texts).mean().item(),
-            "bits_per_byte": bits_per_byte(reference, tokenizer, texts),
+    return {"reward_fresh": float(np.mean(reward(texts))), "kl_fresh": kl.item(),
+            "vader": vader_scores(texts).mean().item(), "bits_per_byte": bits_per_byte(reference, tokenizer, texts),
             "distinct_bigrams": distinct_ngrams([" ".join(texts).split()], n=2)}
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #f8f9cdb9
@@ -546,7 +552,8 @@ class DPOConfig:
 
     def __post_init__(self):
         _check_numbers(self, {"steps": 1, "batch_size": 1, "seed": 0})
-        if self.beta == 0: raise ValueError("beta is 0, and then no pair teaches DPO anything; it must be above 0, such as 0.1")
+        if self.beta == 0:
+            raise ValueError("beta is 0, and then no pair teaches DPO anything; it must be above 0, such as 0.1")
 
 class RankedPairs(NamedTuple):
     "Two completions of each prompt that the reference wrote, with its log-probabilities."
@@ -568,9 +575,10 @@ def rank_samples(policy: LanguageModel,     # writes; not trained here
     written = sample(policy, tokenizer, prompts.repeat_interleave(group, 0), max_new_tokens, seed)
     texts = decode(written, tokenizer)
     rewards = check_rewards(reward(texts), texts).view(-1, group)                         # (prompts, group)
-    first = torch.arange(len(prompts)) * group
-    best, worst = (first + rewards.argmax(1))[differ := rewards.amax(1) > rewards.amin(1)], (first + rewards.argmin(1))[differ]
-    if not len(best): raise ValueError("the reward function found all completions of each prompt alike; nothing can be ranked")
+    first, differ = torch.arange(len(prompts)) * group, rewards.amax(1) > rewards.amin(1)
+    if not differ.any():
+        raise ValueError("the reward function found all completions of each prompt alike; nothing can be ranked")
+    best, worst = ((first + pick)[differ] for pick in (rewards.argmax(1), rewards.argmin(1)))
     return RankedPairs(*(Samples(*(tensor[rows] for tensor in written)) for rows in (best, worst)))
 
 class _PairBatches:
@@ -670,7 +678,8 @@ def _check_settings(folder: Path, settings: dict) -> None:
         raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
                          "Choose another place, or delete this one to start anew")
 
-def _measured(lm: LanguageModel, policy: LanguageModel, tokenizer, reward: Reward, fresh: Tensor, rows, seed: int) -> dict:
+def _measured(lm: LanguageModel, policy: LanguageModel, tokenizer, reward: Reward, fresh: Tensor, rows,
+              seed: int) -> dict:
     "What `align` reports: the judge's accuracy, and the policy before and after."
     pairs = preference_pairs(rows, 300, seed=seed)
     accuracy = pair_credit(reward([p.chosen for p in pairs]), reward([p.rejected for p in pairs])).mean().item()
@@ -687,7 +696,7 @@ def align(language_model: str | Path,     # the checkpoint folder of the languag
           ) -> dict:                      # reward_accuracy, and each measure of `measure_policy` _before and _after
     """Reward model, GRPO and measurements on test sentences. Stages that are there already are not computed again.
 
-    Raises `ValueError` for a setting without meaning, and if the folder was begun with other settings or another model."""
+    Raises `ValueError` for a setting without meaning, or if the folder was begun with others or with another model."""
     config = GRPOConfig(steps=steps, seed=seed)
     if sentences is not None and sentences < 2: raise ValueError(f"sentences is {sentences}; a pair needs at least 2")
     folder, (lm, tokenizer) = Path(folder), load_policy(language_model)

@@ -201,7 +201,7 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
-        "Whether the likeliest token is always taken: below this temperature 32 bits cannot tell the bets from certainty."
+        "Whether the likeliest token is always taken; so near to 0, in 32 bits, every bet is a certainty."
         return self.temperature < 1e-6
 
     def adjust(self,
@@ -284,8 +284,8 @@ def _check(model, prompts, max_new_tokens: int) -> None:
     context, vocab_size = model.config.context, model.config.vocab_size
     for number, prompt in enumerate(prompts):
         if isinstance(prompt, (str, int)):
-            raise ValueError(f"prompt {number} is {prompt!r}; give a list of token ids for each text, as tokenizer(text)"
-                             "['input_ids'] is")
+            raise ValueError(f"prompt {number} is {prompt!r}; give a list of token ids for each text, as "
+                             "tokenizer(text)['input_ids'] is")
         if not len(prompt): raise ValueError(f"prompt {number} is empty; begin with the token that begins a text")
         if len(prompt) >= context:
             raise ValueError(f"prompt {number} has {len(prompt)} tokens, which leaves no room in the model's context "

@@ -239,7 +239,7 @@ def native_precision(device: str = "cpu",  # `cpu`, `cuda`, ...
                      ) -> str:             # `fp32` or `bf16`
     """What `auto` means on a device: `bf16` where it has its own instructions for products in bfloat16, else `fp32`.
 
-    The environment variable `LLMCOURSE_PRECISION` overrules the device. Raises `ValueError` if it names no precision."""
+    The environment variable `LLMCOURSE_PRECISION` overrules the device. Raises `ValueError` for another name in it."""
     chosen = _check_precision(os.environ.get("LLMCOURSE_PRECISION") or "auto", "the variable LLMCOURSE_PRECISION")
     if chosen != "auto": return chosen
     if device == "cuda": return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
@@ -389,7 +389,8 @@ def _not_finite(tensors: dict[str, Tensor]) -> list[str]:
 
 def _diagnosis(model: nn.Module, batch: dict[str, Tensor], history: list[dict], config: TrainingConfig) -> str:
     "Why a step gave no number, as far as one can see, and what to do."
-    losses, lower = [row["loss"] for row in history], f"lower the learning rate ({config.learning_rate:g}) and start anew"
+    losses = [row["loss"] for row in history]
+    lower = f"lower the learning rate ({config.learning_rate:g}) and start anew"
     if sick := _not_finite({name: value for name, value in batch.items() if isinstance(value, Tensor)}):
         return f"the batch holds numbers that are not finite, in {', '.join(sick)}; mend the data"
     if ruined := _not_finite(_kept(model)): return f"an earlier step ruined {ruined[0]}; {lower}"
@@ -407,7 +408,7 @@ class _Run:
                                      "trained; open another checkpoint, or build the model anew")
         self.batches, self.config, self.title, self.rate_share = batches, config, title, rate_share
         self.path = Path(state_file) if state_file else None
-        changing = DistributedDataParallelKwargs(find_unused_parameters=rate_share is not None) # what is frozen may change
+        changing = DistributedDataParallelKwargs(find_unused_parameters=rate_share is not None) # some may be frozen
         self.accelerator = Accelerator(kwargs_handlers=[changing])
         optimizer = make_optimizer(model, config, by_name=rate_share is not None)
         self.trained = [p for p in model.parameters() if p.requires_grad]
@@ -478,8 +479,9 @@ class _Run:
     def failure(self, what: str, batch: dict) -> FloatingPointError:
         "The error for a step that gave no number."
         kept = f"The state of step {self.saved} is kept in {self.path}" if self.saved else "No state was saved"
-        return FloatingPointError(f"{self.title} diverged at step {len(self.history) - (not batch)}: {what}. {kept}; "
-                                  + _diagnosis(self.plain, batch, self.history, self.config))
+        why, step = _diagnosis(self.plain, batch, self.history, self.config), len(self.history) - (not batch)
+        happened = "diverged" if "learning rate" in why else "failed"
+        return FloatingPointError(f"{self.title} {happened} at step {step}: {what}. {kept}; {why}")
 
     def told_to_stop(self, callbacks: Sequence[Callback]) -> bool:
         "Ask all callbacks; one machine's True ends the run on all."
@@ -500,23 +502,23 @@ class _Run:
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #be575d99
 def train(model: nn.Module,           # called as model(**batch); returns an object with a scalar `loss`
-          batches,                    # `LanguageModelBatches`, `ClassificationBatches`, or a function of the step, with a length
+          batches,                    # a function of the step with a length, such as `ClassificationBatches`
           config: TrainingConfig = TrainingConfig(),  # rates, precision, seed
           state_file: str | Path | None = None,  # save here and, if it exists, go on from here
           title: str = "training",    # shown beside the progress bar
           watch: Callable[[], dict[str, float]] | None = None,  # measures the model as it stands; joins the history
           watch_every: int = 100,     # steps between two looks
-          rate_share: RateShare | None = None,  # of each parameter's name and the progress from 0 to 1; 0 freezes it for now
-          callbacks: Sequence[Callback] = (),   # each is called with the history after every step; True ends the run early
+          rate_share: RateShare | None = None,  # of a parameter's name and the progress, 0 to 1; 0 freezes it for now
+          callbacks: Sequence[Callback] = (),   # called with the history after every step; True ends the run early
           ) -> list[dict]:            # one dict a step: step, loss, learning_rate, gradient_norm, tokens, seconds
-    """Train `model` in place. Interrupt it at any time: the same call goes on where it was and ends with the same weights.
+    """Train `model` in place. Interrupt it any time: the same call goes on where it was and ends with the same weights.
 
     The batches may have two methods. `fingerprint()` tells their data from any other, for the state file; without it
     eight batches are compared. `split(batch, index, count)` gives process `index` of `count` its share of a batch whose
     rows belong together (pairs, groups), and the number of targets in it that the loss is the mean of; that may be 0.
     Without it, `split_rows` deals the rows out.
 
-    Raises `ValueError` for a state of another run, `FloatingPointError` if the model, a batch or a step gives no number."""
+    Raises `ValueError` for a state of another run, `FloatingPointError` if model, batch or step give no number."""
     _check_counts(watch_every=watch_every)
     run = _Run(model, batches, config, state_file, title, rate_share)
     try:
@@ -539,11 +541,12 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
 def track(folder: str | Path,   # one folder a run; a run that goes on takes the same
           **settings,           # what the run was made with, such as `**asdict(config)`: its hyperparameters
           ) -> Callback:
-    "A callback for `train` that writes every number of the history for TensorBoard. Raises `ImportError` if that is missing."
+    "A callback for `train` that writes the history for TensorBoard. Raises `ImportError` if that is missing."
     try:
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
-    except ImportError as error: raise ImportError('tracking needs tensorboard: pip install "llmcourse[tracking]"') from error
+    except ImportError as error:
+        raise ImportError('tracking needs tensorboard: pip install "llmcourse[tracking]"') from error
     settings = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}
     writer, written = None, 0
 
@@ -564,11 +567,9 @@ def smooth(values: list[float],   # one number a step
            window: int = 20,      # steps to average over
            ) -> list[float]:      # of the same length
     "The running mean of the last `window` values, fewer at the start."
-    sums, total = [], 0.0
-    for i, value in enumerate(values):
-        total += value - (values[i - window] if i >= window else 0.0)
-        sums.append(total / min(i + 1, window))
-    return sums
+    _check_counts(window=window)
+    recent = [values[max(0, i + 1 - window):i + 1] for i in range(len(values))]
+    return [math.fsum(some) / len(some) for some in recent]
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #0221129a
 def live_plot(every: int = 20,                    # steps between two drawings; each look of `watch` is drawn too
@@ -590,7 +591,8 @@ def live_plot(every: int = 20,                    # steps between two drawings; 
         ax.clear()
         ax.plot(steps, [h["loss"] for h in history], color="#b9bec6", linewidth=0.8, label="each step")
         ax.plot(steps, smooth([h["loss"] for h in history]), color="#3b6fb6", label="mean of 20 steps")
-        if looks: ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
+        if looks:
+            ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
         ax.set(title=title, xlabel="steps done", ylabel="loss (nats)")
         ax.legend(frameon=False)
         if not hasattr(get_ipython(), "kernel"): return               # no notebook
@@ -602,7 +604,7 @@ def live_plot(every: int = 20,                    # steps between two drawings; 
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #55f2c368
 class EarlyStopping:
-    "A callback for `train` that ends a run which has stopped improving, and keeps the weights of its best look (Prechelt 1998)."
+    "A callback for `train` that ends a run which stopped improving, and keeps its best weights (Prechelt 1998)."
     def __init__(self,
                  model: nn.Module,                 # the model being trained
                  patience: int,                    # looks of `watch` without a new best before the run ends
@@ -612,29 +614,37 @@ class EarlyStopping:
         if patience < 1: raise ValueError(f"patience is {patience}; it must be at least one look")
         self.model, self.patience, self.metric = model, patience, metric
         self.file = Path(file) if file else None
-        self.best, self.kept = None, None          # the best look, an entry of the history; the step and weights kept
+        self.best, self.kept = None, None          # the best look, an entry of the history; its mark and weights
 
     def __call__(self,
                  history: list[dict],              # of `train`
                  ) -> bool:                        # whether to stop
-        "Keep the weights if the last look was the best so far; say whether patience is out."
+        "Keep the weights if the last look was the best so far; say whether patience is out. NaN is never the best."
         looks = [h for h in history if self.metric in h]
-        if not looks: return False
-        self.best = min(looks, key=lambda h: math.inf if math.isnan(h[self.metric]) else h[self.metric])
-        if self.best is history[-1]: self._keep(self.best["step"])
-        return len(looks) - 1 - looks.index(self.best) >= self.patience
+        sound = [i for i, h in enumerate(looks) if not math.isnan(h[self.metric])]
+        best = min(sound, key=lambda i: looks[i][self.metric], default=-1)
+        self.best = looks[best] if sound else None
+        if self.best is not None and self.best is history[-1]: self._keep()
+        return len(looks) - 1 - best >= self.patience
 
-    def _keep(self, step: int) -> None:
-        self.kept = step, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+    @property
+    def _mark(self) -> str: return f"step {self.best['step']}, {self.metric} {self.best[self.metric]!r}"
+
+    def _keep(self) -> None:
+        self.kept = self._mark, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         if self.file and PartialState().is_main_process:
-            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"step": str(step)})
+            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"look": self._mark})
+
+    def _is_filed(self) -> bool:
+        "Whether the file holds the weights of the best look, and not those of another look or run."
+        if not (self.file and self.file.exists()): return False
+        return (safe_open(self.file, "pt").metadata() or {}).get("look") == self._mark
 
     def restore(self) -> dict:                     # the best look: an entry of the history
         "Bring the model back to its best look. Raises `ValueError` if there was none or its weights are gone."
         if self.best is None: raise ValueError(f"no look measured {self.metric!r}; give `train` a `watch` that does")
-        step = self.best["step"]
-        if self.kept and self.kept[0] == step: self.model.load_state_dict(self.kept[1])
-        elif self.file and self.file.exists() and safe_open(self.file, "pt").metadata()["step"] == str(step):
-            load_model(self.model, str(self.file))
-        else: raise ValueError(f"the weights of step {step}, the best, were not kept; give `file` so that they survive an interruption")
+        if self.kept and self.kept[0] == self._mark: self.model.load_state_dict(self.kept[1])
+        elif self._is_filed(): load_model(self.model, str(self.file))
+        else: raise ValueError(f"the weights of the best look ({self._mark}) were not kept; give `file` so that they "
+                               "survive an interruption")
         return self.best

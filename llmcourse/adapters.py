@@ -97,7 +97,7 @@ def save_adapters(model: nn.Module,     # with adapters
         save_file(state, scratch/"adapters.safetensors")
     return Path(folder)
 
-# %% ../nbs/3_customization/30_adapters.ipynb #0fd870a4
+# %% ../nbs/3_customization/30_adapters.ipynb #ddd565da
 def _read_adapters(folder: Path) -> tuple[dict, dict[str, Tensor]]:
     "Settings and tensors."
     try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import json
 import math
 import re
 from collections import defaultdict
@@ -19,7 +21,7 @@ from datasets import ClassLabel, DatasetDict
 from safetensors import SafetensorError, safe_open
 
 from .data import LABELS, atomic_folder
-from .evaluation import context_of, score
+from .evaluation import context_of, paired_difference, score
 from .objectives import Check
 from .pretrained import embed, load_pretrained, mean_vectors, quiet
 from .training import (
@@ -27,7 +29,7 @@ from .training import (
 
 # %% auto #0
 __all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'watch_validation', 'save_classifier',
-           'finetune', 'halves_matched']
+           'finetune', 'stored_few_labels', 'few_labels', 'halves_matched']
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #34f0c111
 def _split_faults(split, labels: Sequence[str]) -> list[str]:
@@ -272,6 +274,37 @@ def finetune(name: str,                         # what `load_pretrained` takes
                         f"(seed {seed}, rate {config.learning_rate:g}). Labels: {', '.join(labels)}.")
         for file in filter(None, (state_file, best)): Path(file).unlink(missing_ok=True)
     return model, tokenizer, history
+
+# %% ../nbs/2_fine_tuning/27_finetuning.ipynb #86528852
+def stored_few_labels() -> dict:
+    "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, answers `over_steps` and of `all_labels`."
+    course = Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])
+    return json.loads((course/"measured"/"few_labels.json").read_text(encoding="utf-8"))
+
+def few_labels(split,                      # the validation split that the stored predictions are about
+               techniques: Sequence[str],  # such as `everything` or `LoRA`
+               against: str = "probe",     # the technique to compare each with
+               ) -> list[dict]:            # one row a technique: means over the draws, each draw, and the difference
+    """What techniques reach with 256 labels, in three stored draws, and how far they are ahead of another.
+
+    The interval is a bootstrap over reviews, each with its sentences of all three draws. Raises `ValueError` if the
+    stored predictions are about other sentences."""
+    stored = stored_few_labels()
+    truth, groups, seeds = np.array(split["label"]), np.array(split["group"]), stored["about"]["seeds"]
+    said = {(row["technique"], row["seed"]): np.array(row["predictions"]) for row in stored["rows"]}
+    if len(said[against, seeds[0]]) != len(truth):
+        raise ValueError(f"the stored predictions are about {len(said[against, seeds[0]])} sentences and the split has "
+                         f"{len(truth)}; run experiments/few_labels.py again")
+    rows, of_all = [], lambda name: np.concatenate([said[name, seed] for seed in seeds])
+    for name in techniques:
+        found = [score(truth, said[name, seed]) for seed in seeds]
+        ahead, low, high = paired_difference(np.tile(truth, len(seeds)), of_all(name), of_all(against),
+                                             groups=np.tile(groups, len(seeds)))
+        mean = lambda key: float(np.mean([f[key] for f in found]))
+        rows.append({"technique": name, "accuracy": mean("accuracy"), "recall neutral": mean("recall_neutral"),
+                     "macro-F1": mean("macro_f1"), "each draw": [round(f["macro_f1"], 3) for f in found],
+                     "ahead": ahead, "low": low, "high": high})
+    return rows
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #93bdfda4
 def halves_matched(model,                 # of transformers or of the course; its head is not used

@@ -108,7 +108,7 @@ def unmerge(model: nn.Module,  # merged or not
             layer.base.weight, layer.before_merge = weight, None
     return model
 
-# %% ../nbs/3_customization/31_lora.ipynb #7e25dea5
+# %% ../nbs/3_customization/31_lora.ipynb #8af76771
 @torch.no_grad()
 def fold(model: nn.Module,  # with LoRA layers, merged or not; left as it is
          ) -> nn.Module:    # a plain model with weights of its own
@@ -187,7 +187,7 @@ def _check_plain(settings: dict, folder: Path) -> None:
                          "only what was left of it; load it with peft, or store it there with "
                          "save_pretrained(..., path_initial_model_for_weight_conversion=...)")
 
-# %% ../nbs/3_customization/31_lora.ipynb #96db7985
+# %% ../nbs/3_customization/31_lora.ipynb #05f876a6
 def _old_fingerprint(model: nn.Module, heads: Sequence[str]) -> str:
     "What files written before `model.fingerprint` say about their base: a hash of the weights alone."
     heads, digest = modules_named(model, heads), hashlib.sha256()

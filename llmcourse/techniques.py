@@ -149,7 +149,7 @@ def _broken(row: dict, limits: dict, least: float | None, wanted: dict[str, bool
         found["least_macro_f1"] = _rounded(row["macro_f1"], math.floor), 1 - row["macro_f1"] / least
     return found | {name: ("False", 1.0) for name, yes in wanted.items() if yes and not _trait(row, name)}
 
-# %% ../nbs/3_customization/28_techniques.ipynb #4507e4be
+# %% ../nbs/3_customization/28_techniques.ipynb #21fb47ce
 def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) -> str:
     "Which limits exclude everything, and what comes nearest."
     always = [name for name in faults[0] if all(name in fault for fault in faults)]
@@ -165,8 +165,8 @@ def _reason(row: dict, fitting: int, least: float | None, within: float) -> str:
     why = (f"reaches the {least:g} that is good enough" if least is not None else
            "is the only one within the limits" if fitting == 1 else
            f"is within {within:g} of the best {number}" if within else f"is the best {number}")
-    return (f"{row['technique']}: its macro-F1 of {row['macro_f1']:.3f} {why}, with {row['bytes_shipped'] / 1e6:.3g} MB "
-            f"to ship; it trains in {row['seconds']:.3g} s and {row['peak_memory_mb']:.0f} MB.")
+    return (f"{row['technique']}: its macro-F1 of {row['macro_f1']:.3f} {why}, with {row['bytes_shipped'] / 1e6:.3g} "
+            f"MB to ship; it trains in {row['seconds']:.3g} s and {row['peak_memory_mb']:.0f} MB.")
 
 def choose_technique(table: Sequence[dict],                  # measured rows; the keys are those of `comparison.json`
                      memory_mb: float | None = None,         # what the machine has to spare while training

@@ -30,7 +30,7 @@ from platformdirs import user_cache_dir
 # %% auto #0
 __all__ = ['SOURCES', 'LABELS', 'MANIFEST', 'ARCHIVE_PACKAGE', 'ARCHIVE_MEMBER', 'ARCHIVE_SHA256', 'SPLITS', 'FEATURES',
            'label_of', 'atomic_path', 'atomic_folder', 'add_to_folder', 'cache_folder', 'check_sha256', 'read_member',
-           'fetch_archive', 'parse_source', 'split_of', 'build_source', 'hub_is_reachable', 'load_data']
+           'fetch_archive', 'parse_source', 'split_of', 'product_of', 'build_source', 'hub_is_reachable', 'load_data']
 
 # %% ../nbs/1_from_scratch/03_data.ipynb #8b4e0c4a
 SOURCES = {"amazon": "amazonReviewSnippets", "movies": "movieReviewSnippets",
@@ -39,7 +39,7 @@ LABELS = ("negative", "neutral", "positive")
 
 def label_of(rating: float,  # mean rating, from -4 to 4
              ) -> int:       # index into `LABELS`
-    "The label of a mean rating, with the thresholds of the ICWSM-14 paper."
+    "The label of a mean rating: from half a point on it is positive or negative. The thresholds are the course's own."
     return 2 if rating >= 0.5 else 0 if rating <= -0.5 else 1
 
 # %% ../nbs/1_from_scratch/03_data.ipynb #1cc0a742
@@ -111,7 +111,8 @@ def _files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in found if path.name not in _OF_THE_SYSTEM | {MANIFEST}]
 
 def _write_manifest(folder: Path, kind: str, files: list[str]) -> None:
-    with atomic_path(folder/MANIFEST) as path: path.write_text(json.dumps({"kind": kind, "files": sorted(files)}) + "\n")
+    content = json.dumps({"kind": kind, "files": sorted(files)})
+    with atomic_path(folder/MANIFEST) as path: path.write_text(f"{content}\n", encoding="utf-8")
 
 def _check_replaceable(folder: Path, kind: str) -> None:
     "Raise `FileExistsError` if the folder holds anything but what a writer of this kind wrote."
@@ -120,8 +121,9 @@ def _check_replaceable(folder: Path, kind: str) -> None:
     if not folder.is_dir(): raise FileExistsError(f"{folder} is a file, and a folder was to be written; {another}")
     found, written = _files(folder), _read_manifest(folder)
     if found and written["kind"] != kind:
-        what = f"a folder of kind {written['kind']!r}" if written["kind"] else f"{len(found)} files, such as {found[0]},"
-        raise FileExistsError(f"{folder} holds {what} that no writer of kind {kind!r} put there; {another}")
+        known = written["kind"]
+        what = f"what a writer of kind {known!r} wrote" if known else f"{found[0]}, one of {len(found)} files"
+        raise FileExistsError(f"{folder} holds {what}, and no {kind!r} of ours; {another}")
     if strange := sorted(set(found) - set(written["files"])):
         raise FileExistsError(f"{folder} holds {strange[0]}, which would be lost; move it elsewhere, or {another}")
 
@@ -193,8 +195,9 @@ def read_member(archive: bytes,               # a tar archive, compressed or not
 def _download_archive() -> bytes:
     "Fetch the archive with pip, out of the source distribution that carries it."
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", ARCHIVE_PACKAGE, "--no-deps", "--no-binary", "vaderSentiment",
-                   "--retries", "1", "--timeout", "20", "--quiet", "--disable-pip-version-check", "--dest", folder]
+        command = [sys.executable, "-m", "pip", "download", ARCHIVE_PACKAGE, "--no-deps", "--no-binary",
+                   "vaderSentiment", "--retries", "1", "--timeout", "20", "--quiet", "--disable-pip-version-check",
+                   "--dest", folder]
         done = subprocess.run(command, capture_output=True, text=True)
         package = next(Path(folder).glob("*.tar.gz"), None)
         if package is None:
@@ -202,12 +205,12 @@ def _download_archive() -> bytes:
             raise ConnectionError(
                 f"could not fetch the reviews: pip found no source distribution of {ARCHIVE_PACKAGE} ({reason[0]}). "
                 "Check the network and run this again; or, on a machine that has one, run `pip download --no-deps "
-                f"--no-binary vaderSentiment {ARCHIVE_PACKAGE}`, take {Path(ARCHIVE_MEMBER).name} out of what it brings "
-                f"and put it into {cache_folder()}")
+                f"--no-binary vaderSentiment {ARCHIVE_PACKAGE}`, take {Path(ARCHIVE_MEMBER).name} out of what it "
+                f"brings and put it into {cache_folder()}")
         return read_member(package.read_bytes(), ARCHIVE_MEMBER)
 
 def fetch_archive() -> Path:
-    "The path of the ICWSM-14 archive, fetched once and checked. Raises `ConnectionError` or `ValueError` with the remedy."
+    "The path of the ICWSM-14 archive, fetched once and checked. Raises `ConnectionError` or `ValueError`."
     path = cache_folder()/Path(ARCHIVE_MEMBER).name
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
@@ -250,6 +253,16 @@ def split_of(source: str,  # a key of `SOURCES`
     if position < SPLITS["train"]: return "train"
     return "validation" if position < SPLITS["train"] + SPLITS["validation"] else "test"
 
+# %% ../nbs/1_from_scratch/03_data.ipynb #b400df09
+_FIRST_REVIEWS = {"DVD player": 1, "camera G3": 99, "camera 4300": 143, "phone": 176, "music player": 216}
+
+def product_of(group: str,  # the id of a review in `amazon`
+               ) -> str:    # which of the five products it is about
+    "The product of a review. Raises `ValueError` for what is no review of this source."
+    if not group.isdecimal() or not 1 <= int(group) <= 309:
+        raise ValueError(f"{group!r} is no review; the reviews of `amazon` are numbered from 1 to 309")
+    return max((first, name) for name, first in _FIRST_REVIEWS.items() if first <= int(group))[1]
+
 # %% ../nbs/1_from_scratch/03_data.ipynb #6d3fd947
 FEATURES = Features({"text": Value("string"), "rating": Value("float64"), "ratings": List(Value("int8")),
                      "label": ClassLabel(names=list(LABELS)), "source": Value("string"), "group": Value("string")})
@@ -271,10 +284,11 @@ def hub_is_reachable(timeout: float = 3.0,  # seconds to wait for an answer
 
 def _load_from_hub(name: str) -> DatasetDict:
     if "/" not in name:
-        raise ValueError(f"no data set {name!r}; here are {', '.join(SOURCES)}, and a name on the Hugging Face hub has the form owner/name")
+        raise ValueError(f"no data set {name!r}; here are {', '.join(SOURCES)}, and a name on the Hugging Face hub has "
+                         "the form owner/name")
     if not hub_is_reachable():
-        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to the network "
-                              f"and run this again, or use a source that needs no hub: {', '.join(SOURCES)}")
+        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to "
+                              f"the network and run this again, or use one that needs no hub: {', '.join(SOURCES)}")
     return datasets.load_dataset(name)
 
 def load_data(name: str = "amazon",  # a key of `SOURCES`, or `owner/name` on the Hugging Face hub

@@ -5,12 +5,14 @@
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #a1642085
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
@@ -24,8 +26,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch.nn import functional as F
 
-from .data import LABELS, atomic_path, label_of
+from .data import LABELS, add_to_folder, label_of
 from .objectives import Check, Objective
+from .uncertainty import middle_95, resample_weights
 
 # %% auto #0
 __all__ = ['Predict', 'PALETTE', 'PAGE_STYLE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline',
@@ -51,7 +54,8 @@ def count_confusions(y_true: Sequence[int],  # what each sentence is, as a label
     "The confusion matrix. Raises `ValueError` if the two lists differ in length or hold something else than label ids."
     y_true, y_pred = _label_ids(y_true, n_labels, "y_true"), _label_ids(y_pred, n_labels, "y_pred")
     if len(y_true) != len(y_pred):
-        raise ValueError(f"y_true has {len(y_true)} labels and y_pred {len(y_pred)}; they must be of the same sentences")
+        raise ValueError(f"y_true has {len(y_true)} labels and y_pred {len(y_pred)}; "
+                         "they must be of the same sentences")
     return np.bincount(y_true * n_labels + y_pred, minlength=n_labels**2).reshape(n_labels, n_labels)
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #449d59c5
@@ -72,7 +76,8 @@ def score(y_true: Sequence[int],           # what each sentence is, as a label i
           labels: Sequence[str] = LABELS,  # the names of the labels, in order of their ids
           ) -> dict[str, float]:           # accuracy, macro_f1, ..., and recall_negative, ... for each label
     "Accuracy; precision, recall and F1 of each label; their plain (macro) means."
-    return {name: float(value) for name, value in _scores(count_confusions(y_true, y_pred, len(labels)), labels).items()}
+    scores = _scores(count_confusions(y_true, y_pred, len(labels)), labels)
+    return {name: float(value) for name, value in scores.items()}
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #38015bee
 Predict = Callable[[list[str]], np.ndarray]  # texts → label ids
@@ -86,7 +91,8 @@ def majority_baseline(train,          # a split with the column label
 def vader_baseline() -> Predict:
     "VADER (Hutto & Gilbert, ICWSM 2014): positive from a compound score of 0.05, negative from -0.05."
     try: from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-    except ImportError as error: raise ImportError("the VADER baseline needs its word list: pip install vaderSentiment") from error
+    except ImportError as error:
+        raise ImportError("the VADER baseline needs its word list: pip install vaderSentiment") from error
     analyzer = SentimentIntensityAnalyzer()
     def label(text: str) -> int:
         compound = analyzer.polarity_scores(text)["compound"]
@@ -95,7 +101,7 @@ def vader_baseline() -> Predict:
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #53588231
 def tfidf_baseline(train,          # a split with the columns text and label
-                   C: float = 2.0, # inverse strength of the regularization, chosen on validation in the evaluation lesson
+                   C: float = 2.0, # inverse strength of the regularization, chosen on validation sentences
                    ) -> Predict:
     "Logistic regression on TF-IDF weights of words and word pairs, each label weighing the same."
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -111,10 +117,14 @@ def human_baseline(dataset,         # a split with the column ratings
                    seed: int = 0,   # which raters are drawn
                    draws: int = 1,  # how many raters to draw for each sentence, one after the other
                    ) -> tuple[np.ndarray, np.ndarray]:  # y_true, y_pred, each of len(dataset) * draws
-    "One rater, drawn at random for each sentence, against the label that the mean of all other raters gives."
+    """One rater, drawn at random for each sentence, against the label that the mean of all other raters gives.
+
+    Raises `ValueError` for a sentence with fewer than two ratings, or no draws."""
+    if draws < 1: raise ValueError(f"{draws} draws; draw at least one rater for each sentence")
     rng, ratings = np.random.default_rng(seed), list(dataset["ratings"])
     for i, r in enumerate(ratings):
-        if len(r) < 2: raise ValueError(f"row {i} has {len(r)} ratings; to hold one rater against the others takes at least 2")
+        if len(r) < 2:
+            raise ValueError(f"row {i} has {len(r)} ratings; to hold one rater against the others takes at least 2")
     y_true, y_pred = [], []
     for _ in range(draws):
         for r in ratings:
@@ -127,26 +137,20 @@ def human_baseline(dataset,         # a split with the column ratings
 def _resample(y_true, predictions: Sequence, n_labels: int, samples: int, seed: int, groups,
               ) -> list[np.ndarray]:  # for each prediction: (samples, n_labels, n_labels)
     "Confusion matrices of bootstrap resamples, the same resamples for every prediction."
-    n = len(y_true)
-    members = np.arange(n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    if len(members) != n: raise ValueError(f"groups has {len(members)} entries and y_true {n}; each sentence needs its group")
-    n_groups, cells = members.max() + 1, n_labels**2
-    weights = np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=samples).astype(float)
-    resampled = []
+    n, cells, resampled = len(y_true), n_labels**2, []
+    weights, members = resample_weights(np.arange(n) if groups is None else groups, samples, seed)
+    if len(members) != n:
+        raise ValueError(f"groups has {len(members)} entries and y_true {n}; each sentence needs its group")
     for y_pred in predictions:
         count_confusions(y_true, y_pred, n_labels)     # checks what it is given
         position = members * cells + np.asarray(y_true) * n_labels + np.asarray(y_pred)
-        by_group = np.bincount(position, minlength=n_groups * cells).reshape(n_groups, cells)
+        by_group = np.bincount(position, minlength=weights.shape[1] * cells).reshape(-1, cells)
         resampled.append((weights @ by_group).reshape(samples, n_labels, n_labels))
     return resampled
 
 def _metric(scores: dict, metric: str):
     if metric not in scores: raise ValueError(f"no metric {metric!r}; there are {', '.join(scores)}")
     return scores[metric]
-
-def _middle_95(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
 
 def bootstrap_interval(y_true: Sequence[int],           # what each sentence is, as a label id
                        y_pred: Sequence[int],           # what the model says
@@ -158,7 +162,7 @@ def bootstrap_interval(y_true: Sequence[int],           # what each sentence is,
                        ) -> tuple[float, float]:        # low, high
     "A 95 % percentile bootstrap interval of a score (Efron 1979); with `groups`, a cluster bootstrap."
     resampled, = _resample(y_true, [y_pred], len(labels), samples, seed, groups)
-    return _middle_95(_metric(_scores(resampled, labels), metric))
+    return middle_95(_metric(_scores(resampled, labels), metric))
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #2b2f668b
 def paired_difference(y_true: Sequence[int],           # what each sentence is, as a label id
@@ -171,73 +175,112 @@ def paired_difference(y_true: Sequence[int],           # what each sentence is, 
                       labels: Sequence[str] = LABELS,  # the names of the labels
                       ) -> tuple[float, float, float]: # first minus second: as measured, low, high
     "How much better the first system is than the second, with a 95 % paired bootstrap interval."
-    a, b = (_metric(_scores(c, labels), metric) for c in _resample(y_true, [pred_a, pred_b], len(labels), samples, seed, groups))
+    resampled = _resample(y_true, [pred_a, pred_b], len(labels), samples, seed, groups)
+    a, b = (_metric(_scores(confusions, labels), metric) for confusions in resampled)
     measured = score(y_true, pred_a, labels)[metric] - score(y_true, pred_b, labels)[metric]
-    return measured, *_middle_95(a - b)
+    return measured, *middle_95(a - b)
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #4ef88a83
-def _check_texts(texts) -> list[str]:
+def _texts_to_judge(texts, batch_size: int = 1) -> list[str]:
+    "The texts as a list, none of them empty; and at least one at a time."
     if isinstance(texts, str): raise TypeError("texts must be a list of strings; for a single one give [text]")
+    if batch_size < 1: raise ValueError(f"batch_size is {batch_size}; give at least 1")
     for i, text in enumerate(texts := list(texts)):
-        if not isinstance(text, str): raise TypeError(f"text {i} is a {type(text).__name__}, {text!r:.40}; every text must be a string")
-        if not text.strip(): raise ValueError(f"text {i} is empty; leave empty texts out, there is nothing in them to judge")
+        if not isinstance(text, str):
+            raise TypeError(f"text {i} is a {type(text).__name__}, {text!r:.40}; every text must be a string")
+        if not text.strip():
+            raise ValueError(f"text {i} is empty; leave empty texts out, there is nothing in them to judge")
     return texts
+
+def _position_rows(model) -> int | None:
+    "Positions that a table of positions has room for, where the model numbers them from behind its padding id."
+    for name, table in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(table, "padding_idx", None) is not None:
+            return table.num_embeddings - table.padding_idx - 1
+    return None
 
 def context_of(model,      # a model of the course or of transformers
                tokenizer,  # the tokenizer it was trained with
                ) -> int:
     "How many tokens of a text the model reads; longer texts are cut there."
     config = model.config
-    return min(getattr(config, "context", None) or config.max_position_embeddings, tokenizer.model_max_length)
+    limits = [getattr(config, "context", None) or getattr(config, "max_position_embeddings", None),
+              _position_rows(model), tokenizer.model_max_length]
+    return min(limit for limit in limits if limit)
+
+def _n_labels(model) -> int:
+    "How many labels the model chooses one from. Raises `ValueError` where it does not choose one."
+    if hasattr(model, "labels"): return len(model.labels)
+    n, kind = model.config.num_labels, getattr(model.config, "problem_type", None)
+    if n > 1 and kind in (None, "single_label_classification"): return n
+    raise ValueError(f"this model has {n} output{'s' * (n > 1)} and the problem type {kind!r}: it does not choose one "
+                     "of several labels, so there are no probabilities that add up to 1. Take its logits, and their "
+                     "sigmoid if each output is a yes or no")
+
+@contextmanager
+def _evaluating(model):
+    "Dropout off and no gradients; the model's mode comes back afterwards."
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(): yield
+    finally: model.train(was_training)
 
 def predict_probabilities(model,                 # a `Classifier`, or a sequence classifier of transformers
                           tokenizer,             # the tokenizer it was trained with
                           texts: Sequence[str],  # none of them empty
                           batch_size: int = 64,  # texts at a time
                           ) -> np.ndarray:       # (len(texts), n_labels), rows add up to 1
-    "The probability of each label for each text. Raises `ValueError` for an empty text, `TypeError` for anything but strings."
-    texts, device, was_training = _check_texts(texts), next(model.parameters()).device, model.training
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    n_labels = len(model.labels) if hasattr(model, "labels") else model.config.num_labels
-    probabilities = np.zeros((len(texts), n_labels), dtype=np.float32)
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(texts), batch_size):
-                chosen = order[start:start + batch_size]
-                batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=context_of(model, tokenizer),
-                                  padding=True, padding_side="right", return_tensors="pt").to(device)
-                logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits    # (batch, n_labels)
-                probabilities[chosen] = logits.float().softmax(-1).cpu().numpy()
-    finally: model.train(was_training)
+    """The probability of each label for each text, on whatever device the model is.
+
+    Raises `TypeError` for anything but strings; `ValueError` for an empty text, for a model that does not choose one
+    label of several, and where the model answers NaN."""
+    texts, device = _texts_to_judge(texts, batch_size), next(model.parameters()).device
+    order, context = np.argsort([len(text) for text in texts], kind="stable"), context_of(model, tokenizer)
+    probabilities = np.zeros((len(texts), _n_labels(model)), dtype=np.float32)
+    with _evaluating(model):
+        for start in range(0, len(texts), batch_size):
+            chosen = order[start:start + batch_size]
+            batch = tokenizer([texts[i] for i in chosen], truncation=True, max_length=context, padding=True,
+                              padding_side="right", return_tensors="pt").to(device)
+            logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits    # (batch, n_labels)
+            probabilities[chosen] = logits.float().softmax(-1).cpu().numpy()
+    sick = np.isnan(probabilities).any(1)
+    if sick.any():
+        raise ValueError(f"the model answers NaN to {sick.sum()} of {len(texts)} texts, such as "
+                         f"{texts[sick.argmax()]!r:.60}; its weights are damaged: go back to an earlier checkpoint")
     return probabilities
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #a229615c
+def _windows(tokenizer, texts: list[str], context: int) -> list[list[int]]:
+    "The tokens of each text in pieces of `context`; neighbours share one token, so each is predicted once."
+    windows, stride = [], context - 1
+    for ids in tokenizer(texts)["input_ids"]:
+        windows += [ids[i:i + context] for i in range(0, len(ids) - 1, stride)]
+    return sorted(windows, key=len)
+
 def bits_per_byte(model,                 # a `LanguageModel`: anything with .config.context whose output has .logits
                   tokenizer,             # the tokenizer it was trained with
                   texts: Sequence[str],  # none of them empty
                   batch_size: int = 16,  # windows at a time
                   ) -> float:
-    "Bits the model needs for each UTF-8 byte of the texts; the marker between texts is given, not predicted."
-    texts, device, was_training = _check_texts(texts), next(model.parameters()).device, model.training
+    """Bits the model needs for each UTF-8 byte of the texts; the marker between texts is given, not predicted.
+
+    Raises `TypeError` for anything but strings, `ValueError` for an empty text, no texts, or a model that says NaN."""
+    texts, device, nats = _texts_to_judge(texts, batch_size), next(model.parameters()).device, 0.0
     if not texts: raise ValueError("no texts; bits per byte need at least one")
-    stride, windows = model.config.context - 1, []   # windows share one token, so each token is predicted once
-    for ids in tokenizer(texts)["input_ids"]:
-        windows += [ids[i:i + stride + 1] for i in range(0, len(ids) - 1, stride)]
-    windows.sort(key=len)
-    nats = 0.0
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(windows), batch_size):
-                some = windows[start:start + batch_size]
-                longest = max(map(len, some))
-                # The padding is on the right, where no earlier token can see it; -100 leaves it out of the sum.
-                ids = torch.tensor([w + [0] * (longest - len(w)) for w in some], device=device)             # (batch, time)
-                wanted = torch.tensor([w[1:] + [-100] * (longest - len(w)) for w in some], device=device)   # (batch, time - 1)
-                logits = model(ids).logits[:, :-1]                                                          # (batch, time - 1, vocab_size)
-                nats += F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), ignore_index=-100, reduction="sum").item()
-    finally: model.train(was_training)
+    windows = _windows(tokenizer, texts, model.config.context)
+    with _evaluating(model):
+        for start in range(0, len(windows), batch_size):
+            some = windows[start:start + batch_size]
+            longest = max(map(len, some))
+            # The padding is on the right, where no earlier token can see it; -100 leaves it out of the sum.
+            ids = torch.tensor([w + [0] * (longest - len(w)) for w in some], device=device)             # (batch, time)
+            wanted = torch.tensor([w[1:] + [-100] * (longest - len(w)) for w in some], device=device)   # one less
+            logits = model(ids).logits[:, :-1]                                         # (batch, time - 1, vocab_size)
+            nats += F.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(), reduction="sum").item()
+    if math.isnan(nats):
+        raise ValueError("the model says NaN; its weights are damaged: go back to an earlier checkpoint")
     return nats / math.log(2) / sum(len(text.encode("utf-8")) for text in texts)
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #8af600d4
@@ -245,8 +288,8 @@ def latency_ms(predict: Callable[[list[str]], object],  # what answers, called w
                texts: Sequence[str],                    # some texts of the usual length
                warmup: int = 3,                         # calls before the clock starts
                ) -> float:                              # milliseconds
-    "The median time to answer for one text."
-    texts = _check_texts(texts)
+    "The median time to answer for one text. Raises `TypeError` or `ValueError` for texts that cannot be judged."
+    texts = _texts_to_judge(texts)
     if not texts: raise ValueError("no texts; timing needs at least one")
     for text in texts[:warmup]: predict([text])
     times = []
@@ -260,7 +303,7 @@ def latency_ms(predict: Callable[[list[str]], object],  # what answers, called w
 def report_row(name: str,                       # as it will stand in tables
                y_true: Sequence[int],           # what each sentence is, as a label id
                y_pred: Sequence[int],           # what the system says
-               role: str = "baseline",          # `ours` (the one model judged), `variant` (ours, not judged), `baseline`, `human`
+               role: str = "baseline",          # `ours` (the model judged), `variant` (of it), `baseline` or `human`
                groups: Sequence | None = None,  # the review of each sentence
                samples: int = 1000,             # bootstrap resamples
                seed: int = 0,                   # fixes the resamples
@@ -268,15 +311,17 @@ def report_row(name: str,                       # as it will stand in tables
                ) -> dict:                       # name, role, sentences, metrics, intervals
     "All scores of one system, each with its 95 % bootstrap interval, as a row of a `Report`."
     resampled, = _resample(y_true, [y_pred], len(labels), samples, seed, groups)
-    intervals = {metric: list(_middle_95(values)) for metric, values in _scores(resampled, labels).items()}
-    return {"name": name, "role": role, "sentences": len(y_true), "metrics": score(y_true, y_pred, labels), "intervals": intervals}
+    intervals = {metric: list(middle_95(values)) for metric, values in _scores(resampled, labels).items()}
+    metrics = score(y_true, y_pred, labels)
+    return {"name": name, "role": role, "sentences": len(y_true), "metrics": metrics, "intervals": intervals}
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #a2d13929
 _COLOURS = files("llmcourse").joinpath("templates/palette.css").read_text(encoding="utf-8").split("@media")[0]
-PALETTE: dict[str, str] = dict(re.findall(r"--(\w[\w-]*): *(#[0-9a-f]{6});", _COLOURS))   # name → colour of the light theme
+PALETTE: dict[str, str] = dict(re.findall(r"--(\w[\w-]*): *(#[0-9a-f]{6});", _COLOURS))   # name → its light colour
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #eb710436
-_MARKS = {"ours": ("ours", "D", True), "variant": ("ours", "D", False), "baseline": ("baseline", "o", False), "human": ("human", "s", True)}
+_MARKS = {"ours": ("ours", "D", True), "variant": ("ours", "D", False),          # colour, mark, whether filled
+          "baseline": ("baseline", "o", False), "human": ("human", "s", True)}
 _KINDS = {"ours": "the model judged", "variant": "variant of it", "baseline": "baseline", "human": "human"}
 
 def _axes(width: float, height: float):
@@ -288,6 +333,25 @@ def _axes(width: float, height: float):
     ax.tick_params(colors=PALETTE["muted"], labelsize=10)
     return figure, ax
 
+def _mark(role: str) -> dict:
+    "How matplotlib draws the mark of a role."
+    colour, marker, filled = _MARKS[role]
+    return dict(marker=marker, color=PALETTE[colour], mfc=PALETTE[colour] if filled else "white", mew=2)
+
+def _draw_row(ax, y: int, row: dict, metric: str) -> None:
+    "The mark, the interval and the number of one system."
+    value = row["metrics"][metric]
+    ax.plot(row["intervals"].get(metric, [value] * 2), [y, y], color=PALETTE[_MARKS[row["role"]][0]], lw=2.5,
+            solid_capstyle="round", zorder=2)
+    ax.plot(value, y, ls="", ms=8, zorder=3, clip_on=False, **_mark(row["role"]))
+    ax.text(1.12, y, f"{value:.2f}", va="center", ha="right", fontsize=10.5, color=PALETTE["ink"],
+            fontweight="bold" if row["role"] == "ours" else "normal")
+
+def _draw_target(ax, target: float) -> None:
+    ax.axvline(target, color=PALETTE["ink"], lw=1.2, ls=(0, (4, 3)), zorder=1)
+    ax.annotate(f"objective {target:g}", (target, -0.75), (-5, 0), textcoords="offset points", ha="right",
+                va="center", fontsize=9, color=PALETTE["ink"])
+
 def draw_intervals(rows: list[dict],              # as `report_row` makes them
                    metric: str = "macro_f1",      # a key of their metrics
                    title: str = "",               # default: the metric in words
@@ -296,30 +360,20 @@ def draw_intervals(rows: list[dict],              # as `report_row` makes them
     "A mark for each system's score and a line for its interval."
     with matplotlib.rc_context({"text.parse_math": False}):
         figure, ax = _axes(4.8, 1.3 + 0.36 * len(rows))
-        for y, row in enumerate(rows):
-            colour, marker, filled = _MARKS[row["role"]]
-            value, (low, high) = row["metrics"][metric], row["intervals"].get(metric, [row["metrics"][metric]] * 2)
-            ax.plot([low, high], [y, y], color=PALETTE[colour], lw=2.5, solid_capstyle="round", zorder=2)
-            ax.plot(value, y, marker, ms=8, color=PALETTE[colour], mfc=PALETTE[colour] if filled else "white", mew=2, zorder=3, clip_on=False)
-            ax.text(1.12, y, f"{value:.2f}", va="center", ha="right", fontsize=10.5, color=PALETTE["ink"], fontweight="bold" if row["role"] == "ours" else "normal")
-        if target is not None:
-            ax.axvline(target, color=PALETTE["ink"], lw=1.2, ls=(0, (4, 3)), zorder=1)
-            ax.annotate(f"objective {target:g}", (target, -0.75), (-5, 0), textcoords="offset points", ha="right", va="center",
-                        fontsize=9, color=PALETTE["ink"])
+        for y, row in enumerate(rows): _draw_row(ax, y, row, metric)
+        if target is not None: _draw_target(ax, target)
         ax.set_yticks(range(len(rows)), [row["name"] for row in rows], fontsize=10.5, color=PALETTE["ink"])
         ax.tick_params(axis="y", length=0, pad=9)
         ax.grid(axis="x", color=PALETTE["grid"], lw=0.8)
         ax.spines["bottom"].set_bounds(0, 1)
         ax.set_axisbelow(True)
-        ax.set(ylim=(len(rows) - 0.4, -1.1), xlim=(0, 1.12))
-        ax.set_xticks(np.arange(0, 1.01, 0.2))
+        ax.set(ylim=(len(rows) - 0.4, -1.1), xlim=(0, 1.12), xticks=np.arange(0, 1.01, 0.2))
         ax.set_xlabel(f"{in_words(metric)}, with 95 % interval", fontsize=10, color=PALETTE["muted"])
         ax.set_title(title or in_words(metric), fontsize=12, color=PALETTE["ink"], loc="left", fontweight="bold")
         kinds = [kind for kind in _KINDS if any(row["role"] == kind for row in rows)]
-        handles = [Line2D([], [], ls="", marker=_MARKS[k][1], color=PALETTE[_MARKS[k][0]], mew=2, ms=7,
-                          mfc=PALETTE[_MARKS[k][0]] if _MARKS[k][2] else "white") for k in kinds]
-        figure.legend(handles, [_KINDS[k] for k in kinds], loc="outside lower left", ncols=2, frameon=False, fontsize=9.5,
-                      labelcolor=PALETTE["ink"], handletextpad=0.3)
+        figure.legend([Line2D([], [], ls="", ms=7, **_mark(kind)) for kind in kinds], [_KINDS[kind] for kind in kinds],
+                      loc="outside lower left", ncols=2, frameon=False, fontsize=9.5, labelcolor=PALETTE["ink"],
+                      handletextpad=0.3)
     return figure
 
 def in_words(metric: str,  # for example `recall_negative` or `macro_f1_tweets`
@@ -330,7 +384,8 @@ def in_words(metric: str,  # for example `recall_negative` or `macro_f1_tweets`
     written = {"f1": "F1", "precision": "precision", "recall": "recall"}
     if macro: return f"macro-{written[macro[1]]}" + (f" on {macro[2].replace('_', ' ')}" if macro[2] else "")
     if label: return f"{written[label[1]]} of {label[2].replace('_', ' ')}s"
-    return {"latency_ms": "time to answer (ms)", "training_minutes": "training time (minutes)"}.get(metric, metric.replace("_", " "))
+    others = {"latency_ms": "time to answer (ms)", "training_minutes": "training time (minutes)"}
+    return others.get(metric, metric.replace("_", " "))
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #1d9593bd
 def _plain(value):
@@ -341,31 +396,40 @@ def _plain(value):
     if isinstance(value, float) and not math.isfinite(value): return None
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
+def _check_rows(rows: list[dict], elsewhere: dict[str, list[dict]]) -> None:
+    "Raise `ValueError` unless one row is ours, every role is known, and every score is a number."
+    for row in [*rows, *(row for found in elsewhere.values() for row in found)]:
+        if row.get("role") not in _KINDS:
+            raise ValueError(f"row {row.get('name')!r} has the role {row.get('role')!r}; "
+                             f"choose one of {', '.join(_KINDS)}")
+        if missing := [name for name, value in row["metrics"].items() if value is None]:
+            raise ValueError(f"row {row['name']!r} has no number for {missing[0]}; NaN is no score, measure it again")
+    ours = [row["name"] for row in rows if row["role"] == "ours"]
+    if len(ours) != 1:
+        raise ValueError(f"a report judges one model, and {len(ours)} rows have the role 'ours' "
+                         f"({', '.join(ours) or 'none'}); call others 'variant'")
+
 @dataclass
 class Report:
     "What was measured about one model, beside its baselines, and held against its objective."
-    title: str
-    objective: Objective
-    rows: list[dict]                                              # from `report_row`, all on one test set; exactly one has the role `ours`
-    confusion: dict[str, list] = field(default_factory=dict)      # name of a row → its confusion matrix
+    title: str                                                     # of the page
+    objective: Objective                                           # what the model had to reach
+    rows: list[dict]                                               # from `report_row`; just one has the role `ours`
+    confusion: dict[str, list] = field(default_factory=dict)       # name of a row → its confusion matrix
     elsewhere: dict[str, list[dict]] = field(default_factory=dict) # name of another test set → rows
-    comparisons: list[dict] = field(default_factory=list)         # what, metric, difference, low, high
+    comparisons: list[dict] = field(default_factory=list)          # what, metric, difference, low, high
     histories: dict[str, list[dict]] = field(default_factory=dict) # name of a training → dicts with step and loss
-    measured: dict[str, float] = field(default_factory=dict)      # other numbers of our model: latency_ms, training_minutes, ...
-    notes: list[str] = field(default_factory=list)                # paragraphs for the reader
-    facts: dict = field(default_factory=dict)                     # seed, scale, hash of the data, command, versions, ...
-    labels: list[str] = field(default_factory=lambda: list(LABELS))
+    measured: dict[str, float] = field(default_factory=dict)       # other numbers of our model: latency_ms, ...
+    notes: list[str] = field(default_factory=list)                 # paragraphs for the reader
+    facts: dict = field(default_factory=dict)                      # seed, scale, hash of the data, versions, ...
+    labels: list[str] = field(default_factory=lambda: list(LABELS)) # in the order of their ids
 
     def __post_init__(self):
         for f in fields(self):
             if f.name != "objective": setattr(self, f.name, _plain(getattr(self, f.name)))
-        unknown = [row for found in (self.rows, *self.elsewhere.values()) for row in found if row.get("role") not in _KINDS]
-        if unknown:
-            raise ValueError(f"row {unknown[0].get('name')!r} has the role {unknown[0].get('role')!r}; choose one of {', '.join(_KINDS)}")
-        ours = [row["name"] for row in self.rows if row["role"] == "ours"]
-        if len(ours) != 1:
-            raise ValueError(f"a report judges one model, and {len(ours)} rows have the role 'ours' ({', '.join(ours) or 'none'}); "
-                             "call others 'variant'")
+        _check_rows(self.rows, self.elsewhere)
+        if odd := [c for c in self.comparisons if None in (c["difference"], c["low"], c["high"])]:
+            raise ValueError(f"the comparison {odd[0]['what']!r} holds no number; measure it again, or leave it out")
 
     @property
     def ours(self) -> dict:
@@ -374,7 +438,7 @@ class Report:
 
     @property
     def metrics(self) -> dict[str, float]:
-        "All numbers of our model: its scores, its macro-F1 elsewhere (`macro_f1_tweets`), and what was `measured` besides."
+        "All numbers of our model: its scores, its macro-F1 elsewhere (`macro_f1_tweets`), and what was `measured`."
         there = {f"macro_f1_{source}": row["metrics"]["macro_f1"]
                  for source, rows in self.elsewhere.items() for row in rows if row["role"] == "ours"}
         return self.ours["metrics"] | there | self.measured
@@ -386,17 +450,17 @@ class Report:
 
     @property
     def met(self) -> bool:
-        "Whether the objective is met."
-        return all(check.ok for check in self.checks)
+        "Whether the objective is met. What a clock measured is noted, and decides nothing."
+        return self.objective.met_by(self.metrics)
 
     def save(self,
              folder: str | Path,  # made if it is not there
              ) -> Path:           # the page
-        "Write `report.json` and `report.html`, each whole or not at all."
+        "Write `report.html` and `report.json`, each whole or not at all. The folder may be the checkpoint's."
         folder, page = Path(folder), render_report(self)
-        with atomic_path(folder/"report.json") as scratch:
-            scratch.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        with atomic_path(folder/"report.html") as scratch: scratch.write_text(page, encoding="utf-8")
+        content = json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+        for name, text in (("report.html", page), ("report.json", content + "\n")):   # what programs read comes last
+            with add_to_folder(folder, name) as scratch: scratch.write_text(text, encoding="utf-8")
         return folder/"report.html"
 
     @classmethod
@@ -404,12 +468,13 @@ class Report:
         "Read what `save` wrote. Raises `FileNotFoundError` or `ValueError` that names the file."
         path = Path(folder)/"report.json"
         if not path.exists():
-            raise FileNotFoundError(f"there is no report at {path}; evaluate the model first, or name the folder that holds report.json")
+            raise FileNotFoundError(f"there is no report at {path}; evaluate the model first, or name the folder that "
+                                    "holds report.json")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(**content | {"objective": Objective(**content["objective"])})
         except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} does not hold a report ({error}); evaluate the model again to write one") from error
+            raise ValueError(f"{path} does not hold a report ({error}); evaluate the model again") from error
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #28d3a642
 _PAGES = Environment(loader=PackageLoader("llmcourse"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -432,10 +497,9 @@ PAGE_STYLE = "".join(_PAGES.loader.get_source(_PAGES, name)[0] for name in ("pal
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #35454349
 def _svg(figure: Figure, name: str, alt: str) -> Markup:
     "The figure as an SVG element that takes its colours from the page."
-    from io import StringIO
-    buffer = StringIO()
+    buffer, nobody = io.StringIO(), {"Date": None, "Creator": None, "Format": None, "Type": None}
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nobody)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
@@ -443,15 +507,19 @@ def _svg(figure: Figure, name: str, alt: str) -> Markup:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)          # such ids repeat from figure to figure
     svg = re.sub(r"\bfont: [^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     for key, colour in PALETTE.items(): svg = svg.replace(colour, f"var(--{key})")
-    width = re.search(r'width="([\d.]+)pt"', svg)[1]
+    width = float(re.search(r'width="([\d.]+)pt"', svg)[1]) * 4 / 3       # points to pixels
     svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt"|width="[\d.]+pt"', "", svg)
     label = Markup.escape(alt)
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{float(width) * 4 / 3:.0f}px"', 1))
+    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px"', 1))
+
+def _trend(values: np.ndarray, window: int) -> list[float]:
+    "The mean of the last `window` values, for each place."
+    return [values[max(0, i - window + 1):i + 1].mean() for i in range(len(values))]
 
 def draw_history(history: list[dict],  # dicts with step and loss; other keys with loss in their name are drawn too
                  title: str,           # what was trained
                  ) -> Figure:
-    "The loss of one training run against its steps: each step pale, the trend bold, other losses dashed with marks."
+    "The loss of one training run against its steps: each step pale, the trend bold, other losses with marks."
     with matplotlib.rc_context({"text.parse_math": False}):
         figure, ax = _axes(4.8, 2.7)
         keys = sorted({key for entry in history for key in entry if "loss" in key}, key=lambda key: key != "loss")
@@ -461,9 +529,9 @@ def draw_history(history: list[dict],  # dicts with step and loss; other keys wi
             steps, values = np.array(points, dtype=float).T
             window = max(1, len(values) // 25) if key == "loss" else 1
             if window > 1: ax.plot(steps, values, color=PALETTE[colour], alpha=0.3, lw=0.8)
-            trend = [values[max(0, i - window + 1):i + 1].mean() for i in range(len(values))]
-            name = {"loss": "training" if window == 1 else f"training, mean of {window} steps"}.get(key, key.replace("_", " "))
-            ax.plot(steps, trend, dash, marker=marker, ms=5, mfc="white", color=PALETTE[colour], lw=2, label=name)
+            name = "training" if window == 1 else f"training, mean of {window} steps"
+            ax.plot(steps, _trend(values, window), dash, marker=marker, ms=5, mfc="white", color=PALETTE[colour], lw=2,
+                    label=name if key == "loss" else key.replace("_", " "))
         ax.grid(axis="y", color=PALETTE["grid"], lw=0.8)
         ax.set_title(title, fontsize=12, color=PALETTE["ink"], loc="left", fontweight="bold")
         ax.set_xlabel("step", fontsize=10, color=PALETTE["muted"])
@@ -478,8 +546,10 @@ def compare_in_words(comparison: dict,  # what, metric, difference, low, high
     c, metric = comparison, in_words(comparison["metric"])
     size = f"{abs(c['difference']):.3f} {'higher' if c['difference'] >= 0 else 'lower'} in {metric}"
     range_ = f"95 % interval {c['low']:+.3f} to {c['high']:+.3f}"
-    if c["low"] > 0 or c["high"] < 0: verdict = "The interval leaves zero out: a difference like this is hard to explain by the choice of test sentences."
-    else: verdict = "The interval includes zero: these sentences are too few to say which of the two is better."
+    verdict = "The interval includes zero: these sentences are too few to say which of the two is better."
+    if c["low"] > 0 or c["high"] < 0:
+        verdict = ("The interval leaves zero out: a difference like this is hard to explain by the choice of test "
+                   "sentences.")
     return f"{c['what'][:1].upper()}{c['what'][1:]}: {size} ({range_}). {verdict}"
 
 def _fact(value) -> str:
@@ -488,22 +558,26 @@ def _fact(value) -> str:
     if isinstance(value, bool) or value is None: return {True: "yes", False: "no", None: "unknown"}[value]
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
+def _plots(report: Report, complaint: str) -> list[Markup]:
+    "The systems by the metric that the objective steers by, and by recall of the first label."
+    floors = {c.name: c.bound for c in report.checks if c.direction == "at least"}
+    steered_by = report.objective.metric if report.objective.metric in report.ours["metrics"] else "macro_f1"
+    plots = []
+    for metric in dict.fromkeys([steered_by, complaint]):
+        name = in_words(metric)
+        values = ", ".join(f"{row['name']} {row['metrics'][metric]:.2f}" for row in report.rows)
+        figure = draw_intervals(report.rows, metric, name[:1].upper() + name[1:], floors.get(metric))
+        plots.append(_svg(figure, f"plot-{metric}", f"{name} of {len(report.rows)} systems: {values}"))
+    return plots
+
 def render_report(report: Report) -> str:  # HTML
     "The report as one page that needs nothing from outside."
-    complaint, floors = f"recall_{report.labels[0]}", {c.name: c.bound for c in report.checks if c.direction == "at least"}
-    steered_by = report.objective.metric if report.objective.metric in report.ours["metrics"] else "macro_f1"
-    plotted = dict.fromkeys([steered_by, complaint])
-    plots = []
-    for metric in plotted:
-        name = in_words(metric)
-        alt = f"{name} of {len(report.rows)} systems: " + ", ".join(f"{row['name']} {row['metrics'][metric]:.2f}" for row in report.rows)
-        figure = draw_intervals(report.rows, metric, name[:1].upper() + name[1:], floors.get(metric))
-        plots.append(_svg(figure, f"plot-{metric}", alt))
+    complaint, numbers = f"recall_{report.labels[0]}", report.metrics
     curves = [_svg(draw_history(history, name), f"curve-{i}", f"loss of {name} over {len(history)} recorded steps")
               for i, (name, history) in enumerate(report.histories.items()) if history]
-    numbers = report.metrics
     tiles = [(f"{numbers[m]:.2f}", in_words(m)) for m in dict.fromkeys(["macro_f1", complaint, "accuracy"])]
-    tiles += [(f"{numbers['latency_ms']:.1f} ms", "to answer for one sentence")] if numbers.get("latency_ms") is not None else []
+    if numbers.get("latency_ms") is not None:
+        tiles.append((f"{numbers['latency_ms']:.1f} ms", "to answer for one sentence"))
     return render_template("report", r=report, kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
-                           plots=plots, curves=curves, tiles=tiles,
+                           plots=_plots(report, complaint), curves=curves, tiles=tiles,
                            main=["macro_f1", complaint, f"precision_{report.labels[0]}", "accuracy"])

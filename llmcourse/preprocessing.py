@@ -7,27 +7,40 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from html.entities import html5
 
 import ftfy
+import regex
 from datasets import Dataset, DatasetDict
+from ftfy.badness import is_bad
+from ftfy.chardata import UTF8_DETECTOR_RE
 
 # %% auto #0
-__all__ = ['AMPERSANDS', 'ENTITY', 'STEPS', 'unescape', 'squeeze', 'clean_text', 'by_importance', 'clean']
+__all__ = ['ENTITY', 'ROUNDS', 'STEPS', 'unescape', 'squeeze', 'settle', 'clean_text', 'clean_document', 'by_importance', 'clean']
 
 # %% ../nbs/1_from_scratch/07_preprocessing.ipynb #0657212f
-AMPERSANDS = re.compile(r"&(?:(?:amp|AMP|#0*38|#[xX]0*26);)+")
 ENTITY = re.compile(r"&(#\d{1,8};|#[xX][0-9a-fA-F]{1,8};|[A-Za-z][A-Za-z0-9]{1,31};)")
+_PIECE = re.compile(r"[&;]|[^&;]+")
+
+def _character(piece: str) -> str | None:
+    "What an entity stands for; None if the piece is not a known entity."
+    entity = ENTITY.fullmatch(piece)
+    return html.unescape(piece) if entity and (entity[1][0] == "#" or entity[1] in html5) else None
 
 def unescape(text: str,  # may hold HTML entities, escaped any number of times
              ) -> str:   # holds none
     "Replace HTML entities by their characters until none is left. A name without its semicolon is left alone."
-    def character(match): return html.unescape(match[0]) if match[1] in html5 or match[1][0] == "#" else match[0]
-    while True:
-        plain = ENTITY.sub(character, AMPERSANDS.sub("&", text))
-        if plain == text: return text
-        text = plain
+    if "&" not in text: return text
+    pieces = [""]                                             # only the last can still become an entity
+    for piece in _PIECE.findall(text):
+        while piece == ";" and (plain := _character(pieces[-1] + ";")) is not None:
+            pieces.pop()
+            piece = plain                                     # which may be a semicolon again: `&semi;`
+        if piece in ("&", ";") or len(pieces[-1]) > 40: pieces.append(piece)
+        else: pieces[-1] += piece
+    return "".join(pieces)
 
 # %% ../nbs/1_from_scratch/07_preprocessing.ipynb #2cbf1454
 def squeeze(text: str,  # any text
@@ -35,15 +48,72 @@ def squeeze(text: str,  # any text
     "Turn each run of white space into one space and remove it at both ends."
     return re.sub(r"\s+", " ", text).strip()
 
-# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #7055c201
-def clean_text(text: str,  # as collected
-               ) -> str:   # clean; empty if nothing but white space was there
-    "Repair HTML entities, mojibake and white space. Cleaning twice changes nothing. Raises `TypeError` unless given a string."
-    if not isinstance(text, str): raise TypeError(f"clean_text needs a string, not {text!r} of type {type(text).__name__}; drop missing texts first")
-    while True:
-        cleaned = squeeze(ftfy.fix_text(unescape(text), unescape_html=False))
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #417947a8
+_SAYS_SOMETHING = r"""
+    \U0001F3F4 [\U000E0020-\U000E007E]+ \U000E007F                          # a flag
+  | (?<= [\p{JT=D}\p{JT=R}\p{JT=L}\p{ccc=9}] \p{M}*) [\u200C\u200D]       # after a letter that joins, or a virama
+  | [\u200C\u200D] (?= \p{M}* \p{ccc=9})                                   # before a virama
+  | (?<= \p{ExtPict} \uFE0F? | \p{Emoji_Modifier}) \u200D (?= \p{ExtPict})  # inside an emoji
+  | (?<= \p{LB=SA}) \u200B (?= \p{LB=SA})                                   # between words of Thai and its like
+  | (?<= [^\p{Latin}\p{M}\p{DI}\s]) [\uFE00-\uFE0F\U000E0100-\U000E01EF]   # the form of a sign
+  | (?<= \p{Mongolian}) [\u180B-\u180F]                                    # the form of a Mongolian letter
+  | [\u115F\u1160] (?= [\u1161-\u11FF]) | (?<= [\u1100-\u115E]) \u1160      # an empty place in a Korean syllable
+"""
+_DIRECTION = r"[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]"
+_INVISIBLE = regex.compile(rf"(?x) {_SAYS_SOMETHING} | (?P<gone> \p{{DI}})")       # DI: default ignorable
+_INVISIBLE_RIGHT_TO_LEFT = regex.compile(rf"(?x) {_SAYS_SOMETHING} | {_DIRECTION} | (?P<gone> \p{{DI}})")
+_RIGHT_TO_LEFT = regex.compile(r"[\p{BC=R}\p{BC=AL}]")
+_MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
+
+def settle(text: str,  # any text
+           ) -> str:   # one of the ways to write it that look alike
+    "Remove invisible characters that say nothing and compose accents (NFC), so that texts that look alike are equal."
+    if text.isascii(): return text
+    invisible = _INVISIBLE_RIGHT_TO_LEFT if _RIGHT_TO_LEFT.search(text) else _INVISIBLE
+    visible = invisible.sub(lambda match: "" if match["gone"] else match[0], text)
+    return unicodedata.normalize("NFC", _MARKS.sub(r"\1", visible))
+
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #bb063272
+ROUNDS = 20                                                   # of repair, at most
+_ENCODING = ftfy.TextFixerConfig(decode_inconsistent_utf8=False)
+_OTHERWISE = ftfy.TextFixerConfig(unescape_html=False, fix_encoding=False)
+_SEPARATORS = re.compile(r"[\x0b\x0c\x1c-\x1f]")              # ftfy drops them, which would glue words together
+
+def _embedded(mojibake: re.Match) -> str:
+    return ftfy.fix_encoding(mojibake[0], _ENCODING) if is_bad(mojibake[0]) else mojibake[0]
+
+def _fix_characters(text: str) -> str:
+    "What `ftfy.fix_text` repairs, entities aside; one layer of mixed mojibake at a time."
+    if not text.isascii():
+        lines = _MARKS.sub(r"\1", text).split("\n")
+        text = "\n".join(UTF8_DETECTOR_RE.sub(_embedded, ftfy.fix_encoding(line, _ENCODING)) for line in lines)
+    return ftfy.fix_text(text, _OTHERWISE)
+
+def _repair(text: str, layout: Callable[[str], str]) -> str:
+    "Repair in rounds until nothing changes."
+    if not isinstance(text, str):
+        raise TypeError(f"a text to clean must be a string, not {text!r} of type {type(text).__name__}; "
+                        "drop missing texts first")
+    for _ in range(ROUNDS):
+        cleaned = layout(settle(_fix_characters(unescape(_SEPARATORS.sub("\n", text)))))
         if cleaned == text: return text
         text = cleaned
+    return layout("".join(c for c in text if c.isascii() and c != "&"))
+
+def clean_text(text: str,  # as collected
+               ) -> str:   # clean, in one line; empty if nothing visible was there
+    "Repair entities, mojibake, invisible characters and white space; twice is once. `TypeError` unless given a string."
+    return _repair(text, squeeze)
+
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #c960b96b
+def _lay_out_lines(text: str) -> str:
+    lines = "\n".join(squeeze(line) for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+def clean_document(text: str,  # as collected
+                   ) -> str:   # clean; lines end in `\n`, paragraphs in an empty line
+    "What `clean_text` repairs, with lines and paragraphs kept; twice is once. `TypeError` unless given a string."
+    return _repair(text, _lay_out_lines)
 
 # %% ../nbs/1_from_scratch/07_preprocessing.ipynb #e1fc1eab
 STEPS = ("before", "changed", "empty", "repeated", "straddling", "after")
@@ -53,15 +123,20 @@ def by_importance(splits: Iterable[str],  # names of splits
     "Test before validation before any other, training last."
     return sorted(splits, key=lambda split: {"test": 0, "validation": 1, "train": 3}.get(split, 2))
 
-def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be None
-          ) -> tuple[DatasetDict, dict[str, dict[str, int]]]:  # the clean splits, all columns kept; for each split the count of each of `STEPS`
-    "Clean each text, then drop rows that are empty, repeated in their split, or also in a split that matters more (test, then validation)."
+def _check_splits(dataset: DatasetDict) -> None:
     if not isinstance(dataset, Mapping):
-        raise ValueError(f"clean protects the test from the training split, so it needs named splits, not a {type(dataset).__name__}; "
-                         "give DatasetDict({'train': dataset})")
+        raise ValueError("clean protects the test from the training split, so it needs named splits, not a "
+                         f"{type(dataset).__name__}; give DatasetDict({{'train': dataset}})")
     for split in dataset:
         if "text" not in dataset[split].column_names:
-            raise ValueError(f"split {split!r} has no column 'text', only {dataset[split].column_names}; rename the column that holds the text")
+            raise ValueError(f"split {split!r} has no column 'text', only {dataset[split].column_names}; "
+                             "rename the column that holds the text")
+
+def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be None
+          ) -> tuple[DatasetDict, dict[str, dict[str, int]]]:  # clean splits; for each the count of each of `STEPS`
+    """Clean each text, then drop rows that are empty, repeated in their split, or also in a split that matters more
+    (test, then validation). Raises `ValueError` without named splits or without a column `text`."""
+    _check_splits(dataset)
     kept, counts, elsewhere = {}, {}, set()
     for split in by_importance(dataset):
         rows, count, seen, texts = [], dict.fromkeys(STEPS, 0), set(), []

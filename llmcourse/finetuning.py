@@ -275,7 +275,7 @@ def finetune(name: str,                         # what `load_pretrained` takes
         for file in filter(None, (state_file, best)): Path(file).unlink(missing_ok=True)
     return model, tokenizer, history
 
-# %% ../nbs/2_fine_tuning/27_finetuning.ipynb #86528852
+# %% ../nbs/2_fine_tuning/27_finetuning.ipynb #9aa444b1
 def stored_few_labels() -> dict:
     "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, answers `over_steps` and of `all_labels`."
     course = Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])

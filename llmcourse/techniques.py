@@ -149,7 +149,7 @@ def _broken(row: dict, limits: dict, least: float | None, wanted: dict[str, bool
         found["least_macro_f1"] = _rounded(row["macro_f1"], math.floor), 1 - row["macro_f1"] / least
     return found | {name: ("False", 1.0) for name, yes in wanted.items() if yes and not _trait(row, name)}
 
-# %% ../nbs/3_customization/28_techniques.ipynb #21fb47ce
+# %% ../nbs/3_customization/28_techniques.ipynb #c2240ad4
 def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) -> str:
     "Which limits exclude everything, and what comes nearest."
     always = [name for name in faults[0] if all(name in fault for fault in faults)]

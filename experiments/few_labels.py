@@ -6,8 +6,8 @@ Writes llmcourse/measured/few_labels.json. Three draws of 256 training sentences
 other reviews to choose by; a draw is also the seed. Every technique starts from MiniLM with a fitted head, takes four
 epochs and tries two learning rates; the sentences kept for choosing decide by cross-entropy.
 The predictions on the validation split are stored, so that intervals by review can be computed anywhere.
-A second part follows soft prompt and prefix over 300 steps on 1,200 sentences. A third holds what probe, TF-IDF and the
-head on the pooler say of the test split with all labels, to stand beside the techniques in comparison.json.
+A second part holds what probe, TF-IDF and the head on the pooler say of the test split with all labels, to stand beside
+the techniques in comparison.json.
 """
 import copy
 import json
@@ -28,7 +28,6 @@ from llmcourse.techniques import count_parameters, fit_head
 from llmcourse.training import ClassificationBatches, TrainingConfig, provenance, train
 
 SEEDS, LABELLED, KEPT, EPOCHS = (0, 1, 2), 256, 120, 4
-LONG_STEPS, LONG_ROWS, EVERY = 300, 1200, 75
 SAID = "is this review of a product negative, neutral or positive?"
 TARGET = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"few_labels.json"
 RATES = {"everything": (1e-4, 2e-4), "LoRA": (2e-3, 5e-3), "adapters": (2e-3, 5e-3), "soft prompt": (1e-2, 3e-2),
@@ -92,30 +91,6 @@ def few_labels(seed: int) -> list[dict]:
     return rows
 
 
-def over_steps(technique: str, rate: float, seed: int) -> dict:
-    "Predictions on the validation split after every 75 of 300 steps."
-    chosen, = draw_reviews(reviews["train"]["group"], LONG_ROWS, seed=seed)
-    split, found = reviews["train"].select(chosen), {}
-    torch.manual_seed(seed)
-    model = ADAPT[technique](fit_head(copy.deepcopy(base), batches(split)))
-    epochs = -(-LONG_STEPS * 16 // LONG_ROWS)
-    whole = batches(split, epochs=epochs, seed=seed)
-
-    class First:
-        def __len__(self): return LONG_STEPS
-        def __call__(self, step): return whole(step)
-
-    def look():
-        found[str((len(found) + 1) * EVERY)] = answers(model, reviews["validation"])
-        model.train()
-        return {}
-    config = TrainingConfig(learning_rate=rate, weight_decay=0.01, betas=(0.9, 0.999), warmup=0.1, seed=seed)
-    train(model, First(), config, watch=look, watch_every=EVERY)
-    print(seed, technique, {n: round(float(np.mean(np.array(p) == reviews["validation"]["label"])), 3)
-                            for n, p in found.items()}, flush=True)
-    return {"technique": technique, "rate": rate, "seed": seed, "predictions": found}
-
-
 def all_labels() -> dict[str, list[int]]:
     "Predictions on the test split of what needs no seed, fitted on the whole training split."
     split, texts = reviews["train"], list(reviews["test"]["text"])
@@ -129,11 +104,9 @@ def all_labels() -> dict[str, list[int]]:
 def main() -> None:
     whole = all_labels()
     rows = [row for seed in SEEDS for row in few_labels(seed)]
-    usual = {t: float(np.median([r["rate"] for r in rows if r["technique"] == t])) for t in ("soft prompt", "prefix")}
-    long = [over_steps(technique, rate, seed) for technique, rate in usual.items() for seed in SEEDS]
     about = provenance("PYTHONPATH=. python experiments/few_labels.py", SEEDS, labelled=LABELLED, kept=KEPT,
-                       epochs=EPOCHS, batch_size=16, rates=RATES, long_steps=LONG_STEPS, long_rows=LONG_ROWS)
-    found = {"about": about, "rows": rows, "over_steps": long, "all_labels": whole}
+                       epochs=EPOCHS, batch_size=16, rates=RATES)
+    found = {"about": about, "rows": rows, "all_labels": whole}
     with atomic_path(TARGET) as path: path.write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 

@@ -235,7 +235,7 @@ def _best_file(state_file: str | Path) -> Path:
     "Beside the saved state, for the weights of the best epoch. Raises `FileExistsError` if something else is there."
     best = Path(state_file).with_name(f"{Path(state_file).name.removesuffix('.safetensors')}.best.safetensors")
     if best.exists():
-        try: ours = "step" in (safe_open(best, "pt").metadata() or {})
+        try: ours = not {"look", "step"}.isdisjoint(safe_open(best, "pt").metadata() or {})   # `step` in older files
         except SafetensorError: ours = False
         if not ours: raise FileExistsError(f"{best} is no file of best weights; move it, or choose another state_file")
     return best
@@ -277,7 +277,7 @@ def finetune(name: str,                         # what `load_pretrained` takes
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #9aa444b1
 def stored_few_labels() -> dict:
-    "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, answers `over_steps` and of `all_labels`."
+    "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, and answers with `all_labels`."
     course = Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])
     return json.loads((course/"measured"/"few_labels.json").read_text(encoding="utf-8"))
 

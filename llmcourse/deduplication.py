@@ -8,27 +8,35 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Iterable, Iterator
+from itertools import combinations, product
 
 import numpy as np
+import regex
 from datasets import DatasetDict
 
+from .preprocessing import settle
+
 # %% auto #0
-__all__ = ['LOUDNESS', 'repeated_lines', 'drop_lines', 'normal_form', 'exact_copies', 'shingles', 'jaccard', 'shingle_hash',
-           'mix', 'permutations', 'signatures', 'bands_and_rows', 'candidate_pairs', 'near_duplicates',
-           'first_of_cluster', 'extra_copies', 'contamination', 'decontaminate', 'ngram_overlap']
+__all__ = ['LOUDNESS', 'NEGATIONS', 'CROWD', 'check_text', 'repeated_lines', 'drop_lines', 'normal_form', 'exact_copies',
+           'shingles', 'jaccard', 'count_negations', 'shingle_hash', 'mix', 'permutations', 'signatures',
+           'bands_and_rows', 'candidate_pairs', 'near_duplicates', 'first_of_cluster', 'extra_copies', 'contamination',
+           'decontaminate', 'words_of_form', 'ngram_overlap']
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #7c210f9d
-def _check_text(text: str) -> None:
-    if not isinstance(text, str): raise TypeError(f"a text must be a string, not {text!r}; drop missing texts first")
+def check_text(text: str,   # what should be a text
+               ) -> str:    # the same
+    "Refuse what is no text, with the remedy. Raises `TypeError`."
+    if isinstance(text, str): return text
+    raise TypeError(f"a text must be a string, not {text!r:.60} of type {type(text).__name__}; "
+                    "drop missing texts first")
 
-def _line_hash(line: str) -> bytes: return hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def _line_hash(line: str) -> bytes:
+    return hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
-def _lines(text: str) -> list[str]:
-    _check_text(text)
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _lines(text: str) -> list[str]: return [line.strip() for line in check_text(text).splitlines() if line.strip()]
 
 def repeated_lines(documents: Iterable[str],  # texts of many lines; passed over twice, so not a generator
                    least: int = 10,           # in at least this many documents
@@ -51,13 +59,13 @@ def drop_lines(text: str,              # a text of many lines
     return "\n".join(line for line in _lines(text) if line not in lines)
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #95a76e53
-LOUDNESS = re.compile(r"[\s.,!?'\"…-]+")
+LOUDNESS = re.compile(r"[\s.,!?'\"’‘“”…–—。、！？，-]+")
 
 def normal_form(text: str,  # any text
                 ) -> str:   # lower case, words with one space between; empty if there was nothing but punctuation
-    "What two texts have in common that differ only in case, space and loudness. For comparing, not for training on."
-    _check_text(text)
-    return LOUDNESS.sub(" ", text.casefold()).strip()
+    "What texts have in common that differ only in case, space, loudness and writing. For comparing, not for training."
+    form = unicodedata.normalize("NFKC", settle(check_text(text))).casefold()
+    return LOUDNESS.sub(" ", form).strip()
 
 def exact_copies(texts: list[str],  # any texts
                  ) -> set[int]:     # indices of all but the first of each normal form
@@ -74,7 +82,9 @@ def shingles(text: str,   # any text
              n: int = 3,  # characters in a shingle
              ) -> set[str]:
     "All runs of `n` characters of the normal form; the whole of it if it is shorter; none if it is empty."
-    if n < 1: raise ValueError(f"a shingle needs at least 1 character, not {n}; 3 suits single sentences, 5 to 9 longer texts")
+    if n < 1:
+        raise ValueError(f"a shingle needs at least 1 character, not {n}; 3 suits single sentences, "
+                         "5 to 9 longer texts")
     form = normal_form(text)
     return {form[i:i + n] for i in range(max(len(form) - n + 1, bool(form)))}
 
@@ -83,6 +93,17 @@ def jaccard(one: set,    # shingles of one text
             ) -> float:  # from 0 (nothing in common) to 1 (the same)
     "Jaccard similarity: what both hold, as a share of what either holds; 0 if both are empty."
     return len(one & other) / len(one | other) if one or other else 0.0
+
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #717a9d26
+NEGATIONS = ("no", "not", "never", "none", "nothing", "nobody", "nor", "neither", "without", "cannot")    # and all n't
+_VERBS = "ai are ca could did do does had has have is might must need ought should was were wo would".split()
+# the sign of n't is loudness
+_NEGATED = re.compile(rf"\b({'|'.join(NEGATIONS)}|(?:{'|'.join(_VERBS)}) ?n ?t)(?: \1)*\b")
+
+def count_negations(text: str,  # English
+                    ) -> int:   # the same word over and over counts once: *no no no!*
+    "How many words of a text turn its sense round: `NEGATIONS`, and those that end in *n't*."
+    return len(_NEGATED.findall(normal_form(text)))
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #8d097fcb
 def shingle_hash(shingle: str,  # any string
@@ -100,7 +121,8 @@ def permutations(num_perm: int = 128,  # how many
                  seed: int = 1,        # the same seed, the same permutations
                  ) -> tuple[np.ndarray, np.ndarray]:  # a (odd) and b, uint32 of shape (num_perm,)
     "Random permutations h -> a*h + b mod 2**32, as datasketch 2 draws them."
-    if num_perm < 2: raise ValueError(f"num_perm is {num_perm}; an estimate needs at least 2 permutations, and 128 are usual")
+    if num_perm < 2:
+        raise ValueError(f"num_perm is {num_perm}; an estimate needs at least 2 permutations, and 128 are usual")
     draw = np.random.RandomState(seed)
     a = draw.randint(0, 2**31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     return a, draw.randint(0, 2**32, num_perm, dtype=np.uint32)
@@ -133,31 +155,59 @@ def bands_and_rows(threshold: float = 0.8,    # the similarity from which on two
                    miss_weight: float = 0.9,  # weight of missed pairs, from 0 to 1; false alarms weigh the rest
                    ) -> tuple[int, int]:      # bands, and rows a band
     "How to cut a signature: the bands and rows whose S-curve errs least around the threshold."
-    if not 0 < threshold <= 1: raise ValueError(f"threshold is {threshold}; it must be over 0 and at most 1, for instance 0.8")
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; it must be over 0 and at most 1, for instance 0.8")
     if not 0 <= miss_weight <= 1: raise ValueError(f"miss_weight is {miss_weight}; it must be between 0 and 1")
-    if num_perm < 2: raise ValueError(f"num_perm is {num_perm}; two bands need at least 2 permutations, and 128 are usual")
+    if num_perm < 2:
+        raise ValueError(f"num_perm is {num_perm}; two bands need at least 2 permutations, and 128 are usual")
     s = (np.arange(2000) + 0.5) / 2000
     def cost(bands, rows):
         meet = 1 - (1 - s**rows)**bands
         return ((1 - miss_weight) * meet[s < threshold]).sum() + (miss_weight * (1 - meet[s >= threshold])).sum()
-    return min(((b, r) for b in range(2, num_perm + 1) for r in range(1, num_perm // b + 1)), key=lambda cut: cost(*cut))
+    return min(((b, r) for b in range(2, num_perm + 1) for r in range(1, num_perm // b + 1)),
+               key=lambda cut: cost(*cut))
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #d7276abf
-def candidate_pairs(signatures: np.ndarray,  # (texts, num_perm)
-                    bands: int,              # how many
-                    rows: int,               # numbers in each
-                    ) -> set[tuple[int, int]]:  # pairs of rows, the smaller first
-    "All pairs of texts whose signatures agree in at least one whole band."
+CROWD = 20      # texts of one bucket that a text is compared with
+
+def _buckets(signatures: np.ndarray, bands: int, rows: int) -> Iterator[list[int]]:
+    "The texts, in order, that agree in a whole band."
     if min(bands, rows) < 1: raise ValueError(f"{bands} bands of {rows} rows: at least 1 of each is needed")
     if bands * rows > signatures.shape[1]:
-        raise ValueError(f"{bands} bands of {rows} rows need {bands * rows} numbers, but a signature has {signatures.shape[1]}")
-    pairs = set()
+        raise ValueError(f"{bands} bands of {rows} rows need {bands * rows} numbers, but a signature has "
+                         f"{signatures.shape[1]}")
     for band in range(bands):
         keys = np.ascontiguousarray(signatures[:, band * rows:(band + 1) * rows]).view(f"V{rows * signatures.itemsize}")
         buckets = defaultdict(list)
         for text, key in enumerate(keys.ravel().tolist()): buckets[key].append(text)
-        for bucket in buckets.values(): pairs.update(combinations(bucket, 2))
+        yield from (bucket for bucket in buckets.values() if len(bucket) > 1)
+
+def candidate_pairs(signatures: np.ndarray,     # (texts, num_perm)
+                    bands: int,                 # how many
+                    rows: int,                  # numbers in each
+                    border: int | None = None,  # only pairs of a text before this row and one from it on; None: all
+                    ) -> set[tuple[int, int]]:  # pairs of rows, the smaller first
+    "Pairs of texts whose signatures agree in at least one whole band; in a bucket, each with at most `CROWD` others."
+    pairs = set()
+    for bucket in _buckets(signatures, bands, rows):
+        if border is None:
+            for k, text in enumerate(bucket): pairs.update((other, text) for other in bucket[max(0, k - CROWD):k])
+        else:
+            left, right = [t for t in bucket if t < border], [t for t in bucket if t >= border]
+            pairs.update(product(left, right[:CROWD]))
+            pairs.update(product(left[:CROWD], right))
     return pairs
+
+def _alike(texts: list[str], border: int | None, threshold: float, num_perm: int, n: int, seed: int) -> list:
+    "Candidates, each verified on its shingles and its negations."
+    bands, rows = bands_and_rows(threshold, num_perm)
+    present = [index for index, text in enumerate(texts) if normal_form(text)]
+    part = None if border is None else sum(index < border for index in present)
+    found = candidate_pairs(signatures([texts[index] for index in present], num_perm, n, seed), bands, rows, part)
+    cut = functools.cache(lambda row: shingles(texts[present[row]], n))
+    turned = functools.cache(lambda row: count_negations(texts[present[row]]))
+    return sorted((present[i], present[j]) for i, j in found
+                  if turned(i) == turned(j) and jaccard(cut(i), cut(j)) >= threshold)
 
 def near_duplicates(texts: list[str],        # any texts; those without a shingle resemble none
                     threshold: float = 0.8,  # least Jaccard similarity, over 0 and at most 1
@@ -165,12 +215,8 @@ def near_duplicates(texts: list[str],        # any texts; those without a shingl
                     n: int = 3,              # characters in a shingle
                     seed: int = 1,           # of the permutations
                     ) -> list[tuple[int, int]]:  # sorted pairs of indices, the smaller first
-    "Pairs of texts whose similarity reaches `threshold`: found by MinHash LSH, each verified on its shingles. A few may be missed."
-    bands, rows = bands_and_rows(threshold, num_perm)
-    present = [index for index, text in enumerate(texts) if normal_form(text)]
-    found = candidate_pairs(signatures([texts[index] for index in present], num_perm, n, seed), bands, rows)
-    cut = functools.cache(lambda row: shingles(texts[present[row]], n))
-    return sorted((present[i], present[j]) for i, j in found if jaccard(cut(i), cut(j)) >= threshold)
+    "Pairs that reach `threshold` and agree in negations: found by MinHash LSH, then verified. A few may be missed."
+    return _alike(list(texts), None, threshold, num_perm, n, seed)
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #b74a7a2c
 def first_of_cluster(pairs: Iterable[tuple[int, int]],  # lines between texts
@@ -205,16 +251,23 @@ def contamination(train_texts: list[str],  # what a model may learn from
                   n: int = 3,              # characters in a shingle
                   seed: int = 1,           # of the permutations
                   ) -> list[tuple[int, int]]:  # (index in train_texts, index in test_texts)
-    "Pairs of a training and a test text that are copies or near-duplicates of each other."
-    border = len(train_texts)
-    pairs = near_duplicates([*train_texts, *test_texts], threshold, num_perm, n, seed)
-    return [(one, other - border) for one, other in pairs if one < border <= other]
+    "Pairs of a training and a test text that are copies or near-duplicates; in a crowd, each with some of its twins."
+    train_texts, test_texts = list(train_texts), list(test_texts)
+    alike = _alike([*train_texts, *test_texts], len(train_texts), threshold, num_perm, n, seed)
+    pairs = {(one, other - len(train_texts)) for one, other in alike}
+    forms = [list(map(normal_form, side)) for side in (train_texts, test_texts)]
+    first = [{form: k for k, form in reversed([*enumerate(side)]) if form} for side in forms]
+    pairs.update((k, first[1][form]) for k, form in enumerate(forms[0]) if form in first[1])  # copies, however crowded
+    pairs.update((first[0][form], k) for k, form in enumerate(forms[1]) if form in first[0])
+    return sorted(pairs)
 
-def decontaminate(dataset: DatasetDict,    # splits with a column `text`, of which train, validation and test are looked at
+# splits with a column `text`, of which train, validation and test are looked at
+def decontaminate(dataset: DatasetDict,
                   threshold: float = 0.8,  # least Jaccard similarity of twins
                   ) -> tuple[DatasetDict, dict[str, int]]:  # the splits, and how many rows left each
     "Drop from validation each text with a twin in test, and from train each with a twin in test or validation."
-    if not isinstance(dataset, dict): raise TypeError(f"splits are needed, as in a DatasetDict, not a {type(dataset).__name__}")
+    if not isinstance(dataset, dict):
+        raise TypeError(f"splits are needed, as in a DatasetDict, not a {type(dataset).__name__}")
     kept, dropped = DatasetDict(dataset), dict.fromkeys(dataset, 0)
     for split, before in (("validation", ("test",)), ("train", ("test", "validation"))):
         held = [text for other in before if other in kept for text in kept[other]["text"]]
@@ -225,6 +278,14 @@ def decontaminate(dataset: DatasetDict,    # splits with a column `text`, of whi
     return kept, dropped
 
 # %% ../nbs/1_from_scratch/10_deduplication.ipynb #7a18eaef
+_NO_BLANKS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = regex.compile(rf"[{_NO_BLANKS}]\p{{M}}*|[^\s{_NO_BLANKS}]+")
+
+def words_of_form(text: str,      # any text
+                  ) -> list[str]: # in normal form
+    "The words of a text; in scripts that put no blanks between words, its characters."
+    return _WORD.findall(normal_form(text))
+
 def ngram_overlap(train_texts: Iterable[str],  # what a model may learn from
                   test_texts: Iterable[str],   # what it will be tested on
                   n: int = 13,                 # words in a run
@@ -232,7 +293,7 @@ def ngram_overlap(train_texts: Iterable[str],  # what a model may learn from
     "Test texts that share a run of `n` words with any training text, in normal form. Shorter ones never do."
     if n < 1: raise ValueError(f"a run needs at least 1 word, not {n}; GPT-3 took 13")
     def runs(text):
-        words = normal_form(text).split()
+        words = words_of_form(text)
         return {" ".join(words[i:i + n]) for i in range(len(words) - n + 1)}
     known = set().union(*map(runs, train_texts))
     return {index for index, text in enumerate(test_texts) if not known.isdisjoint(runs(text))}

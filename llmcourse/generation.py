@@ -18,7 +18,7 @@ from .model import GPTConfig, LanguageModel
 
 # %% auto #0
 __all__ = ['GREEDY', 'KVCache', 'cache_bytes', 'Decoder', 'scale_temperature', 'keep_top_k', 'keep_top_p', 'penalize_repeats',
-           'Sampling', 'draw', 'generate_ids', 'generate_texts', 'distinct_ngrams']
+           'Sampling', 'draw', 'generate_ids', 'generate_texts', 'generate', 'distinct_ngrams']
 
 # %% ../nbs/1_from_scratch/15_generation.ipynb #20c3841d
 class _Part(NamedTuple):
@@ -199,15 +199,20 @@ class Sampling:
             raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be above 0: 1 changes nothing, "
                              "1.2 makes repeats less likely")
 
+    @property
+    def greedy(self) -> bool:
+        "Whether the likeliest token is always taken; so near to 0, in 32 bits, every bet is a certainty."
+        return self.temperature < 1e-6
+
     def adjust(self,
                logits: Tensor,                # (batch, vocab_size)
                seen: Tensor | None = None,    # (batch, vocab_size), True for tokens that occurred; for the penalty only
                ) -> Tensor:                   # (batch, vocab_size)
-        "The logits to draw from, or, for temperature 0, to take the largest of."
+        "The logits to draw from or, for a temperature of 0 or nearly 0, to take the largest of."
         if self.repetition_penalty != 1:
             if seen is None: raise ValueError("a repetition penalty must know the tokens that occurred; give `seen`")
             logits = penalize_repeats(logits, seen, self.repetition_penalty)
-        if self.temperature == 0: return logits
+        if self.greedy: return logits
         logits = logits - logits.amax(-1, keepdim=True)              # so that no division overflows
         logits = scale_temperature(logits, self.temperature)
         if self.top_k is not None: logits = keep_top_k(logits, self.top_k)
@@ -221,7 +226,8 @@ def draw(logits: Tensor,   # (batch, vocab_size)
          ) -> Tensor:      # (batch), token ids
     "The token that each number hits when the probabilities are laid end to end."
     ends = logits.softmax(-1).double().cumsum(-1)                      # (batch, vocab_size): where each stretch ends
-    return torch.searchsorted(ends, uniform.double()[:, None] * ends[:, -1:], right=True)[:, 0]
+    hit = torch.searchsorted(ends, uniform.double()[:, None] * ends[:, -1:], right=True)[:, 0]
+    return hit.clamp(max=logits.shape[-1] - 1)                         # even if the bets are no numbers
 
 # %% ../nbs/1_from_scratch/15_generation.ipynb #cc456f77
 @torch.inference_mode()
@@ -232,7 +238,9 @@ def generate_ids(model: LanguageModel | Decoder,   # writes; give a `Decoder` to
                  seed: int = 0,                    # text number i draws with `seed + i`
                  eos_id: int | None = None,        # a text ends with this token; None: it never ends by itself
                  ) -> list[list[int]]:             # for each text the tokens added, without the one that ended it
-    "Continue many texts at the same time, each as it would be alone; a text that fills the context stops there."
+    """Continue many texts at the same time, each as it would be alone; a text that fills the context stops there.
+
+    Raises `ValueError` for prompts that cannot be continued, and for a model whose bets are no numbers."""
     lm = model.model if isinstance(model, Decoder) else model
     _check(lm, prompts, max_new_tokens)
     decoder, was_training = model if isinstance(model, Decoder) else Decoder(lm), lm.training
@@ -253,18 +261,18 @@ def _write(decoder: Decoder, prompts, max_new_tokens: int, sampling: Sampling, s
                          for row in range(batch)]).to(weight.device) # (batch, context)
     seen = torch.zeros(batch, config.vocab_size, dtype=torch.bool, device=weight.device)
     for row, prompt in enumerate(prompts): seen[row, list(prompt)] = True
-    finished, written = torch.zeros(batch, dtype=torch.bool, device=weight.device), []
+    finished, broken, written = *torch.zeros(2, batch, dtype=torch.bool, device=weight.device), []
     for step in range(n_steps):
         logits = sampling.adjust(decoder(ids, cache).float(), seen) # (batch, vocab_size)
-        if step == 0 and logits.isnan().any():
-            raise ValueError("the model's logits are not numbers (NaN); its training has diverged. "
-                             "Go back to an earlier checkpoint")
-        chosen = logits.argmax(-1) if sampling.temperature == 0 else draw(logits, darts[:, step]) # (batch)
+        broken |= logits.isnan().any(-1)
+        chosen = logits.argmax(-1) if sampling.greedy else draw(logits, darts[:, step]) # (batch)
         written.append(chosen)
         ids = chosen[:, None] # (batch, 1)
         seen.scatter_(1, ids, True)
         finished |= chosen == (-1 if eos_id is None else eos_id)
         if finished.all(): break
+    if broken.any(): raise ValueError("the model's logits are not numbers (NaN); its training has diverged. "
+                                      "Go back to an earlier checkpoint")
     return torch.stack(written, 1).tolist()
 
 def _check(model, prompts, max_new_tokens: int) -> None:
@@ -276,8 +284,8 @@ def _check(model, prompts, max_new_tokens: int) -> None:
     context, vocab_size = model.config.context, model.config.vocab_size
     for number, prompt in enumerate(prompts):
         if isinstance(prompt, (str, int)):
-            raise ValueError(f"prompt {number} is {prompt!r}; give a list of token ids for each text, as tokenizer(text)"
-                             "['input_ids'] is")
+            raise ValueError(f"prompt {number} is {prompt!r}; give a list of token ids for each text, as "
+                             "tokenizer(text)['input_ids'] is")
         if not len(prompt): raise ValueError(f"prompt {number} is empty; begin with the token that begins a text")
         if len(prompt) >= context:
             raise ValueError(f"prompt {number} has {len(prompt)} tokens, which leaves no room in the model's context "
@@ -300,6 +308,26 @@ def generate_texts(model: LanguageModel | Decoder, # writes
     ids = [tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id] for prompt in prompts]
     added = generate_ids(model, ids, max_new_tokens, sampling, seed, tokenizer.eos_token_id)
     return [tokenizer.decode(begin + more, skip_special_tokens=True) for begin, more in zip(ids, added)]
+
+# %% ../nbs/1_from_scratch/15_generation.ipynb #852e62f8
+def generate(model: LanguageModel | Decoder, # writes the text
+             tokenizer,                      # the tokenizer that it was trained with
+             prompt: str = "",               # how the text begins; empty for a text of its own
+             max_new_tokens: int = 60,       # at most so many tokens are added
+             temperature: float = 0.8,       # 0 always takes the likeliest token, 1 draws as the model bets
+             top_k: int | None = 50,         # draw among so many of the likeliest tokens; None for all
+             seed: int = 0,                  # the same seed gives the same text
+             ) -> str:                       # the prompt and what follows it
+    "Continue one text until it ends itself or has `max_new_tokens` more. Raises `ValueError` as `generate_ids` does."
+    sampling, ids = Sampling(temperature, top_k), tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id]
+    decoder, context = model if isinstance(model, Decoder) else Decoder(model), model.config.context
+    end, part = len(ids) + max_new_tokens, 0
+    while True:
+        begin = ids if len(ids) < context else ids[-(context // 2):]
+        wanted = min(end - len(ids), context - len(begin))
+        added = generate_ids(decoder, [begin], wanted, sampling, seed + 1_000_003 * part, tokenizer.eos_token_id)[0]
+        ids, part = ids + added, part + 1
+        if len(added) < wanted or len(ids) == end: return tokenizer.decode(ids, skip_special_tokens=True)
 
 # %% ../nbs/1_from_scratch/15_generation.ipynb #2e4277b7
 def distinct_ngrams(rows: Sequence[Sequence[int]], # token ids of several texts

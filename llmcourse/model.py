@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .data import atomic_path
+from .data import atomic_folder
 
 # %% auto #0
 __all__ = ['CARD', 'GPTConfig', 'llama_config', 'RMSNorm', 'rotary_table', 'apply_rotary', 'Attention', 'SwiGLU', 'Block', 'GPT',
-           'Output', 'LanguageModel', 'parameter_count', 'forward_flops', 'generate', 'Classifier', 'save_checkpoint',
-           'load_checkpoint', 'fingerprint']
+           'Output', 'tokens_first', 'LanguageModel', 'parameter_count', 'forward_flops', 'Classifier',
+           'save_checkpoint', 'load_checkpoint', 'config_facts', 'fingerprint']
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #4aad3906
 @dataclass(frozen=True)
@@ -205,8 +206,9 @@ class GPT(nn.Module):
                 ) -> Tensor:       # (batch, time, d_model)
         time = input_ids.shape[1]
         if time > self.config.context:
-            raise ValueError(f"a sequence of {time} tokens is longer than the model's context of {self.config.context}; "
-                             f"cut it, as tokenizer(text, truncation=True, max_length={self.config.context}) does")
+            limit = self.config.context
+            raise ValueError(f"a sequence of {time} tokens is longer than the model's context of {limit}; "
+                             f"cut it, as tokenizer(text, truncation=True, max_length={limit}) does")
         positions, mask = (slice(time), None) if cache is None else cache.place(time)
         cos, sin = self.cos[positions], self.sin[positions] # each (time, head_dim), or one for each row
         x = self.dropout(self.embed_tokens(input_ids))      # (batch, time, d_model)
@@ -223,6 +225,23 @@ class Output(NamedTuple):
     loss: Tensor | None # the mean cross-entropy, in nats; None without labels
     logits: Tensor      # (batch, time, vocab_size) of a language model, (batch, labels) of a classifier
 
+def tokens_first(attention_mask: Tensor, # (batch, time): 0 for padding, on the left or on the right
+                 ) -> Tensor | None:     # (batch, time): for each place the column to take; None: nothing to move
+    "How to bring each row's tokens before its padding. Raises `ValueError` for padding between tokens."
+    mask, columns = (attention_mask != 0).int(), torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    first = mask.argmax(1, keepdim=True)                                  # (batch, 1): the first token of each row
+    order = (columns + first) % len(columns)                              # (batch, time)
+    if (mask.gather(1, order).diff(dim=1) > 0).any():
+        raise ValueError("an attention mask has padding between tokens; pad each text on one side, left or right")
+    return order if first.any() else None
+
+def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    "The mean over all that counts. Raises `ValueError` if nothing does: that mean would be no number."
+    if (labels == -100).all():
+        raise ValueError("no label counts, so there is no loss; look for labels that are -100 everywhere, rows of "
+                         "a single token, or an attention mask of zeros")
+    return F.cross_entropy(logits.float(), labels)
+
 class LanguageModel(nn.Module):
     "The backbone with a head that scores every possible next token. Parameters are named as in `LlamaForCausalLM`."
     def __init__(self,
@@ -235,14 +254,19 @@ class LanguageModel(nn.Module):
 
     def forward(self,
                 input_ids: Tensor,                    # (batch, time), token ids
-                labels: Tensor | None = None,         # (batch, time): `input_ids` again; -100 counts not
-                attention_mask: Tensor | None = None, # (batch, time): 0 for padding, on the right; it counts not
-                cache=None,                           # as in `GPT`
+                labels: Tensor | None = None,         # (batch, time): `input_ids` again; -100 is ignored
+                attention_mask: Tensor | None = None, # (batch, time): 0 for padding, which is ignored; None: no padding
+                cache=None,                           # as in `GPT`; it knows its own padding
                 ) -> Output:
+        order = None if attention_mask is None or cache is not None else tokens_first(attention_mask)
+        if order is not None:                               # padded on the left: as on the right, and back
+            moved = [None if rows is None else rows.gather(1, order) for rows in (input_ids, labels, attention_mask)]
+            loss, logits = self(*moved)
+            return Output(loss, logits.gather(1, order.argsort(1)[..., None].expand_as(logits)))
         logits = self.lm_head(self.model(input_ids, cache)) # (batch, time, vocab_size)
         if labels is None: return Output(None, logits)
         if attention_mask is not None: labels = labels.masked_fill(attention_mask == 0, -100)
-        return Output(F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten()), logits)
+        return Output(_mean_cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()), logits)
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #dc7c8344
 def parameter_count(config: GPTConfig, # the shape
@@ -262,37 +286,6 @@ def forward_flops(config: GPTConfig, # the shape
     matrices = 2 * (parameter_count(config) - norms)
     return batch * time * (matrices + 4 * config.n_layers * config.d_model * time)
 
-# %% ../nbs/1_from_scratch/14_model.ipynb #e29eb326
-@torch.no_grad()
-def generate(model: LanguageModel,      # writes the text
-             tokenizer,                 # the tokenizer that it was trained with
-             prompt: str = "",          # how the text begins; empty for a text of its own
-             max_new_tokens: int = 60,  # at most so many tokens are added
-             temperature: float = 0.8,  # 0 always takes the likeliest token, 1 draws as the model bets
-             top_k: int | None = 50,    # draw among so many of the likeliest tokens; None for all
-             seed: int = 0,             # the same seed gives the same text
-             ) -> str:                  # the prompt and what follows it
-    "Let the model continue a text, until it ends the text itself or `max_new_tokens` are reached."
-    if temperature < 0: raise ValueError(f"temperature is {temperature}; it must be 0 (no chance involved) or more")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it must be at least 1, or None for all tokens")
-    chance, device, was_training = torch.Generator().manual_seed(seed), next(model.parameters()).device, model.training
-    ids = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id]
-    model.eval()
-    for _ in range(max_new_tokens):
-        recent = torch.tensor([ids[-model.config.context:]], device=device)  # (1, time)
-        logits = model(recent).logits[0, -1].float().cpu()                   # (vocab_size)
-        next_id = _draw(logits, temperature, top_k, chance)
-        if next_id == tokenizer.eos_token_id: break
-        ids.append(next_id)
-    model.train(was_training)
-    return tokenizer.decode(ids, skip_special_tokens=True)
-
-def _draw(logits: Tensor, temperature: float, top_k: int | None, chance: torch.Generator) -> int:
-    if temperature == 0: return int(logits.argmax())
-    best, ids = logits.topk(min(top_k or len(logits), len(logits)))          # each (top_k)
-    return int(ids[torch.multinomial((best / temperature).softmax(0), 1, generator=chance)])
-
 # %% ../nbs/1_from_scratch/14_model.ipynb #320499d2
 class Classifier(nn.Module):
     "The backbone with a head that scores labels. Parameters are named as in `LlamaForSequenceClassification`."
@@ -308,15 +301,17 @@ class Classifier(nn.Module):
         _initialize(self.score)
 
     def forward(self,
-                input_ids: Tensor,                    # (batch, time), token ids, padded on the right
-                attention_mask: Tensor | None = None, # (batch, time): 0 for padding; None: no padding
-                labels: Tensor | None = None,         # (batch), label ids
+                input_ids: Tensor,                    # (batch, time), token ids
+                attention_mask: Tensor | None = None, # (batch, time): 0 for padding, left or right; None: no padding
+                labels: Tensor | None = None,         # (batch), label ids; -100 is ignored
                 ) -> Output:
+        order = None if attention_mask is None else tokens_first(attention_mask)
+        if order is not None: return self(input_ids.gather(1, order), attention_mask.gather(1, order), labels)
         last = _last_token(input_ids, attention_mask)                             # (batch)
         hidden = self.model(input_ids)                                            # (batch, time, d_model)
         pooled = hidden[torch.arange(len(hidden), device=hidden.device), last]    # (batch, d_model)
         logits = self.score(pooled)                                               # (batch, labels)
-        return Output(None if labels is None else F.cross_entropy(logits.float(), labels), logits)
+        return Output(None if labels is None else _mean_cross_entropy(logits, labels), logits)
 
     @classmethod
     def from_language_model(cls,
@@ -332,10 +327,8 @@ class Classifier(nn.Module):
 
 def _last_token(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
     if attention_mask is None: return torch.full(input_ids.shape[:1], input_ids.shape[1] - 1, device=input_ids.device)
-    if not attention_mask[:, 0].all():
-        raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side = "
-                         "'right' and see that each text has at least one token")
-    return attention_mask.sum(dim=1) - 1 # (batch)
+    if not attention_mask[:, 0].all(): raise ValueError("a text in this batch has no tokens; give each at least one")
+    return (attention_mask != 0).sum(dim=1) - 1 # (batch)
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #d6a387b7
 CARD = """---
@@ -355,19 +348,18 @@ Open it with `llmcourse.model.load_checkpoint` or `transformers.{architecture}.f
 
 def save_checkpoint(model: LanguageModel | Classifier, # what to store
                     tokenizer,                         # the tokenizer that it was trained with
-                    folder: str | Path,                # created, or replaced if it holds a checkpoint
+                    folder: str | Path,                # created, or replaced if this function wrote all that is in it
                     card: str = "",                    # for README.md: what it is for, what it was trained on
                     ) -> None:
     """Store model and tokenizer as a Hugging Face checkpoint folder, as a whole or not at all.
 
-    Raises `FileExistsError` rather than replace a folder that holds something else, and `ValueError` for a tokenizer
-    with more tokens than the model knows."""
-    folder, config, is_classifier = Path(folder), model.config, isinstance(model, Classifier)
+    The weights are stored in 32 bits. Raises `FileExistsError` rather than replace a folder that holds anything else,
+    and `ValueError` for a model that would not open with the same numbers, or a tokenizer with tokens unknown to it."""
+    config, is_classifier = model.config, isinstance(model, Classifier)
     if len(tokenizer) > config.vocab_size:
         raise ValueError(f"the tokenizer has {len(tokenizer)} tokens and the model {config.vocab_size}; "
                          "store a model with its own tokenizer")
-    if folder.exists() and not (folder/"config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is no checkpoint; choose another folder, so that nothing is lost")
+    _check_storable(model)
     architecture = "LlamaForSequenceClassification" if is_classifier else "LlamaForCausalLM"
     names = dict(enumerate(model.labels)) if is_classifier else None
     labels = {"id2label": names, "label2id": {name: i for i, name in names.items()}} if is_classifier else {}
@@ -375,30 +367,60 @@ def save_checkpoint(model: LanguageModel | Classifier, # what to store
                             bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **labels)
     weights = {name: weight.float().cpu().contiguous() for name, weight in model.state_dict().items()
                if name != "lm_head.weight"} # it is the token table
-    text = CARD.format(task="text-classification" if is_classifier else "text-generation", name=folder.resolve().name,
+    text = CARD.format(task="text-classification" if is_classifier else "text-generation",
+                       name=Path(folder).resolve().name,
                        kind="classifier" if is_classifier else "language model", architecture=architecture,
                        config=config, card=card or "No description was given.",
                        parameters=sum(p.numel() for p in model.parameters()))
-    with atomic_path(folder) as scratch:
+    with atomic_folder(folder, "checkpoint") as scratch:
         tokenizer.save_pretrained(scratch)
         settings.save_pretrained(scratch)
         save_file(weights, scratch/"model.safetensors", metadata={"format": "pt"})
         (scratch/"README.md").write_text(text, encoding="utf-8")
 
+_EXACT = (torch.float32, torch.bfloat16, torch.float16) # types whose numbers 32 bits hold exactly
+
+def _misfits(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    "What keeps tensors from filling a model of the expected names and shapes; `lm_head.weight` is the token table."
+    table = found.get("model.embed_tokens.weight")
+    head = found.get("lm_head.weight", table)
+    untied = head is not table and (table is None or head.shape != table.shape or not torch.equal(head, table))
+    names = [weights.keys() - {"lm_head.weight"} for weights in (expected, found)]
+    return sorted([f"{name} is missing" for name in names[0] - names[1]] +
+                  [f"{name} is unknown" for name in names[1] - names[0]] +
+                  [f"{name} has shape {tuple(found[name].shape)}, not {tuple(expected[name].shape)}"
+                   for name in names[0] & names[1] if found[name].shape != expected[name].shape] +
+                  [f"{name} holds numbers of type {str(weight.dtype).removeprefix('torch.')}, which 32 bits cannot hold"
+                   for name, weight in found.items() if weight.dtype not in _EXACT] +
+                  ["lm_head.weight is not the token table, so the head is untied"] * untied)
+
+def _listed(wrong: list[str]) -> str:
+    return "; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+
+def _check_storable(model: LanguageModel | Classifier) -> None:
+    "Raises `ValueError` for a model that would not come back as it is."
+    with torch.device("meta"):
+        plain = Classifier(model.config, model.labels) if isinstance(model, Classifier) else LanguageModel(model.config)
+    if wrong := _misfits(model.state_dict(), plain.state_dict()):
+        raise ValueError(f"this model is not what its configuration says: {_listed(wrong)}. Merge corrections into the "
+                         "weights, or store it with the function of whatever changed it")
+
 # %% ../nbs/1_from_scratch/14_model.ipynb #50bb89a6
 def load_checkpoint(folder: str | Path, # a folder from `save_checkpoint`, or a Llama that `transformers` wrote
-                    ) -> tuple:         # a `LanguageModel` or `Classifier` in evaluation mode, on the CPU; its tokenizer
-    "Open a checkpoint folder. Raises `FileNotFoundError` or `ValueError` that names what is wrong and what to do."
+                    ) -> tuple:         # a `LanguageModel` or `Classifier` for use, on the CPU; its tokenizer
+    """Open a checkpoint folder, in one file of weights or several. The model computes in 32 bits.
+
+    Raises `FileNotFoundError` or `ValueError` that names what is wrong and what to do."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; check the path, or write one with save_checkpoint")
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json"):
         if not (folder/name).is_file():
             raise FileNotFoundError(f"{folder} has no {name}; copy the checkpoint again with all its files")
     config, architecture, labels = _read_config(folder/"config.json")
     is_classifier = architecture == "LlamaForSequenceClassification"
     make = (lambda: Classifier(config, labels)) if is_classifier else (lambda: LanguageModel(config))
-    model = _build(make, folder/"model.safetensors")
+    model = _build(make, _read_weights(folder), folder)
     tokenizer = _read_tokenizer(folder)
     if len(tokenizer) > config.vocab_size:
         raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of {config.vocab_size}; "
@@ -429,7 +451,9 @@ def _read_config(path: Path) -> tuple[GPTConfig, str, list[str]]:
     differs = {"head_dim": c.head_dim * c.num_attention_heads != c.hidden_size,
                "hidden_act": c.hidden_act != "silu", "attention_bias": c.attention_bias, "mlp_bias": c.mlp_bias,
                "rope_type": rope.get("rope_type", "default") != "default",
-               "tie_word_embeddings": architecture == "LlamaForCausalLM" and not c.tie_word_embeddings}
+               "tie_word_embeddings": architecture == "LlamaForCausalLM" and not c.tie_word_embeddings,
+               "problem_type": raw.get("problem_type") not in (None, "single_label_classification"),
+               "id2label": sorted(c.id2label) != list(range(len(c.id2label)))}
     if any(differs.values()):
         raise ValueError(f"{path} describes a Llama that differs from ours in "
                          f"{', '.join(name for name, yes in differs.items() if yes)}; "
@@ -442,30 +466,40 @@ def _read_config(path: Path) -> tuple[GPTConfig, str, list[str]]:
     return config, architecture, [c.id2label[i] for i in sorted(c.id2label)]
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #d444cebe
-def _build(make, path: Path) -> nn.Module:
-    try: found = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({error}); copy or save the checkpoint again") from error
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    "The weights of a checkpoint folder, from model.safetensors or from the shards that an index lists."
+    names, index = ["model.safetensors"], folder/"model.safetensors.index.json"
+    if not (folder/names[0]).is_file() and index.is_file():
+        try: names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{index} is no index of shards ({error}); copy it again") from error
+    weights = {}
+    for name in names:
+        if Path(name).name != name or not (folder/name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}; copy the checkpoint again with all its files")
+        try: weights |= load_file(folder/name)
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{folder/name} is damaged ({error}); copy or save the checkpoint again") from error
+    return weights
+
+def _build(make, found: dict[str, Tensor], folder: Path) -> nn.Module:
+    "A model with these weights. Raises `ValueError` if they are not its own."
     with torch.device("meta"): expected = make().state_dict()
-    for weights in (found, expected): weights.pop("lm_head.weight", None) # it is the token table
-    wrong = ([f"{name} is missing" for name in expected.keys() - found.keys()] +
-             [f"{name} is unknown" for name in found.keys() - expected.keys()] +
-             [f"{name} has shape {tuple(found[name].shape)}, not {tuple(expected[name].shape)}"
-              for name in expected.keys() & found.keys() if found[name].shape != expected[name].shape])
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ValueError(f"{path} does not fit the shape in config.json: {'; '.join(sorted(wrong)[:3])}{more}. "
-                         "Both files must come from the same model; save it again")
+    if wrong := _misfits(found, expected):
+        raise ValueError(f"the weights in {folder} do not fit the shape in config.json: {_listed(wrong)}. "
+                         "Both must come from the same model; save it again")
     with torch.random.fork_rng(devices=[]): model = make() # building draws random numbers; the caller's stay untouched
+    found.pop("lm_head.weight", None)                      # the token table is there already
     model.load_state_dict(found, strict=False)             # strict but for `lm_head.weight`, as checked above
     return model
 
-# %% ../nbs/1_from_scratch/14_model.ipynb #a6538338
+# %% ../nbs/1_from_scratch/14_model.ipynb #66cb0455
 _NO_MATTER = {"transformers_version", "dtype", "torch_dtype", "architectures", "use_cache", "return_dict",
               "output_attentions", "output_hidden_states", "label2id"} # the last is `id2label` the other way round
 
-def _plain_config(model: nn.Module) -> dict:
-    "What the configuration says about the answers, with keys as JSON has them."
+def config_facts(model: nn.Module, # ours, one of `transformers`, or any other
+                 ) -> dict:        # for JSON; empty for a model without a configuration
+    "What a model's configuration says about its answers."
     config = getattr(model, "config", None)
     if config is None: return {}
     fields = asdict(config) if is_dataclass(config) else config.to_dict()
@@ -489,7 +523,7 @@ def fingerprint(model: nn.Module,              # ours, one of `transformers`, or
     Equal for a model in memory and for the same model opened from its folder. Tied weights count once. A layer inside
     a wrapper goes by its own name: `query.base.weight` is `query.weight`."""
     digest, known, state = hashlib.sha256(), set(), model.state_dict(keep_vars=True)
-    facts = {"config": _plain_config(model), "labels": list(getattr(model, "labels", ()))}
+    facts = {"config": config_facts(model), "labels": list(getattr(model, "labels", ()))}
     if tokenizer is not None: facts["tokenizer"] = _plain_tokenizer(tokenizer)
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted((name.replace(".base.", "."), tensor) for name, tensor in state.items()):
@@ -498,3 +532,9 @@ def fingerprint(model: nn.Module,              # ours, one of `transformers`, or
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]
+
+# %% ../nbs/1_from_scratch/14_model.ipynb #c1e4b7ba
+def __getattr__(name: str):
+    "`generate` has moved to the lesson on generation."
+    if name == "generate": return importlib.import_module(".generation", __package__).generate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

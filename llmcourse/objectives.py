@@ -130,7 +130,7 @@ class Objective:
     at_most: dict[str, float] = field(default_factory=dict)  # ceilings of the model: parameters, megabytes, bits a byte
     clock: dict[str, float] = field(default_factory=dict)    # ceilings of what a clock measures: noted, never a refusal
     costs: CostMatrix | None = None                          # what errors cost; None where nobody has said
-    direction: str = "at least"                              # `at most` for metrics where less is better: perplexity, loss
+    direction: str = "at least"                              # `at most` where less is better: perplexity, loss
 
     def __post_init__(self):
         if not isinstance(self.costs, CostMatrix | None):
@@ -138,9 +138,10 @@ class Objective:
         if self.direction not in ("at least", "at most"):
             raise ValueError(f"the direction is {self.direction!r}; a target is reached `at least` or `at most`")
         for kind in ("at_least", "at_most", "clock"):
-            if self.metric in getattr(self, kind):
-                raise ValueError(f"{self.metric} has the target {self.target} and the bound {getattr(self, kind)[self.metric]} "
-                                 f"in {kind}; give what it must reach once, as the target")
+            bound = getattr(self, kind).get(self.metric)
+            if bound is not None:
+                raise ValueError(f"{self.metric} has the target {self.target} and the bound {bound} in {kind}; give what "
+                                 "it must reach once, as the target")
         for name, bound in {self.metric: self.target, **self.at_least, **self.at_most, **self.clock}.items():
             if not isinstance(bound, Real) or isinstance(bound, bool) or math.isnan(bound):
                 raise ValueError(f"the bound of {name} is {bound!r}; give a number")

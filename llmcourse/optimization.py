@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 # %% auto #0
-__all__ = ['AdamW', 'clip_gradients', 'accumulate_gradients', 'saved_bytes']
+__all__ = ['AdamW', 'clip_gradients', 'count_targets', 'accumulate_gradients', 'saved_bytes']
 
 # %% ../nbs/1_from_scratch/17_optimization.ipynb #e82df306
 class AdamW:
@@ -63,17 +63,30 @@ def clip_gradients(parameters: Iterable[nn.Parameter],  # their gradients are sc
         for g in gradients: g.mul_(max_norm / norm)
     return norm
 
+# %% ../nbs/1_from_scratch/17_optimization.ipynb #a7fc2ee0
+def count_targets(batch: dict[str, Tensor],  # what a model is called with
+                  ) -> int:
+    "How many targets the loss of a batch is the mean of: tokens of a language model, else rows. -100 is none."
+    labels, mask = batch.get("labels"), batch.get("attention_mask")
+    if labels is None: return len(next(iter(batch.values())))
+    if labels.is_floating_point(): return len(labels)                       # grades, or several labels a row
+    if labels.ndim == 1: return int((labels != -100).sum())
+    counted = labels[:, 1:] != -100                                         # (batch, time - 1)
+    if mask is not None: counted = counted & (mask[:, 1:] != 0) & (mask[:, :-1] != 0)
+    return int(counted.sum())
+
 # %% ../nbs/1_from_scratch/17_optimization.ipynb #a81bf009
 def accumulate_gradients(model: nn.Module,                     # called as model(**batch); returns an object with `loss`
-                         batches: Sequence[dict[str, Tensor]], # with `labels` (batch, time), -100 where nothing counts
-                         ) -> float:                           # the loss: the mean over all counted tokens
-    "Go back through all pieces: the gradients are those of one big batch. Raises `ValueError` if no token counts."
-    counts = [int((b["labels"][:, 1:] != -100).sum()) for b in batches] # the first token of a row is never predicted
-    if not sum(counts): raise ValueError("no token of these batches counts; look for labels that are -100 everywhere")
+                         batches: Sequence[dict[str, Tensor]], # the pieces, each with `labels`
+                         ) -> float:                           # the loss: the mean over all counted targets
+    "Go back through all pieces: the gradients are those of one big batch. Raises `ValueError` if no target counts."
+    counts = [count_targets(batch) for batch in batches]
+    if not sum(counts): raise ValueError("no label of these batches counts; look for labels that are -100 everywhere, "
+                                         "or an attention mask of zeros")
     total = 0.0
-    for b, count in zip(batches, counts):
+    for batch, count in zip(batches, counts):
         if not count: continue
-        loss = model(**b).loss * (count / sum(counts))
+        loss = model(**batch).loss * (count / sum(counts))
         loss.backward()
         total += loss.item()
     return total

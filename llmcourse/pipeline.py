@@ -21,14 +21,20 @@ from datasets import Dataset, DatasetDict, Features, List, Value
 from datasets.fingerprint import Hasher
 
 from .anonymization import anonymize
-from .data import atomic_path, cache_folder
+from .data import atomic_folder, cache_folder
 from .deduplication import extra_copies
-from .filtering import not_english, quality_problem
-from .preprocessing import by_importance, clean_text
+from .filtering import GOPHER, not_english, quality_problem
+from .preprocessing import by_importance, clean_document, clean_text, settle
 
 # %% auto #0
-__all__ = ['Step', 'MARKS', 'SENTENCE_STEPS', 'Change', 'Drop', 'DropCopies', 'step_name', 'Passage', 'pass_through',
-           'StepReport', 'report_table', 'content_hash', 'step_hash', 'Pipeline', 'blank']
+__all__ = ['Step', 'SENTENCE_STEPS', 'DOCUMENT_STEPS', 'blank', 'Change', 'Drop', 'DropCopies', 'step_name', 'Passage',
+           'pass_through', 'StepReport', 'report_table', 'content_hash', 'step_hash', 'Pipeline']
+
+# %% ../nbs/1_from_scratch/12_pipeline.ipynb #3aaf7840
+def blank(text: str | None,  # a text, or None where it is missing
+          ) -> str | None:   # a reason, or None to keep it
+    "Why a text without anything to see in it is dropped."
+    return None if text and settle(text).strip() else "no text"
 
 # %% ../nbs/1_from_scratch/12_pipeline.ipynb #0a77d3e9
 @dataclass(frozen=True)
@@ -37,12 +43,14 @@ class Change:
     function: Callable[[str], str]        # a text → a text
     name: str = ""                        # as the report calls it; the function's name if empty
     drops = False
+    spare = ()
 
 @dataclass(frozen=True)
 class Drop:
     "A step that drops texts."
     function: Callable[[str], str | None] # a text → why it goes, or None if it stays
     name: str = ""                        # as the report calls it; the function's name if empty
+    spare: tuple[str, ...] = ()           # splits that lose nothing to it; what would have gone is counted
     drops = True
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class DropCopies:
     "A step that must see all texts to know which are too many."
     function: Callable[[list[str]], set[int]] # all texts, the most important first → the numbers of those that go
     name: str = ""                        # as the report calls it; the function's name if empty
+    spare: tuple[str, ...] = ("test",)    # splits that lose nothing to it; what would have gone is counted
 
 Step = Change | Drop | DropCopies
 
@@ -65,23 +74,32 @@ class Passage:
     "What became of one text."
     text: str | None                                  # as the last step that touched it left it
     changed: list[int] = field(default_factory=list)  # numbers of the steps that changed it
+    spared: list[int] = field(default_factory=list)   # numbers of the steps that would have dropped it elsewhere
     dropped_by: int | None = None                     # number of the step that dropped it
     reason: str | None = None                         # why
     failed: bool = False                              # whether that step raised an error
 
+def _apply(step: Change | Drop, text: str | None) -> tuple:
+    "What a step gives; whether it failed."
+    try: result = step.function(text)
+    except Exception as error: return f"{type(error).__name__}: {error}", True
+    if not step.drops and not isinstance(result, str): return f"gave {result!r} and no text", True
+    return result, False
+
 def pass_through(text: str | None,               # one text
                  steps: Sequence[Change | Drop], # in order
+                 split: str = "train",           # where it stands; a step may spare it
                  ) -> Passage:
     "Send one text through the steps. An error in a step drops the text."
     passage = Passage(text)
     for number, step in enumerate(steps):
-        try: result = step.function(passage.text)
-        except Exception as error: result, passage.failed = f"{type(error).__name__}: {error}", True
-        if not step.drops and not isinstance(result, str): result, passage.failed = f"gave {result!r} and no text", True
-        if passage.failed or (step.drops and result is not None):
-            passage.dropped_by, passage.reason = number, result
-            return passage
-        if not step.drops and result != passage.text:
+        result, failed = _apply(step, passage.text)
+        if failed or (step.drops and result is not None):
+            if split not in step.spare:
+                passage.dropped_by, passage.reason, passage.failed = number, result, failed
+                return passage
+            passage.spared.append(number)
+        elif not step.drops and result != passage.text:
             passage.changed.append(number)
             passage.text = result
     return passage
@@ -95,6 +113,7 @@ class StepReport:
     changed: int = 0                                        # rows that it rewrote
     dropped: int = 0                                        # rows that it dropped
     failed: int = 0                                         # of those, by an error
+    spared: int = 0                                         # rows that it would have dropped from another split
     reasons: dict[str, int] = field(default_factory=dict)   # why, and how often
     examples: list[str] = field(default_factory=list)       # the first few that it dropped
 
@@ -118,36 +137,41 @@ def report_table(reports: Sequence[StepReport], # of a run
                  ):                             # a pandas DataFrame, a row for each step
     "The report as a table; of each step's reasons the most frequent."
     import pandas as pd
-    rows = [{"step": r.step, "before": r.before, "changed": r.changed, "dropped": r.dropped, "after": r.after,
-             "most frequent reason": max(r.reasons, key=r.reasons.get, default="")} for r in reports]
+    rows = [{"step": r.step, "before": r.before, "changed": r.changed, "dropped": r.dropped, "spared": r.spared,
+             "after": r.after, "most frequent reason": max(r.reasons, key=r.reasons.get, default="")} for r in reports]
     return pd.DataFrame(rows).set_index("step")
 
 # %% ../nbs/1_from_scratch/12_pipeline.ipynb #35390533
-MARKS = {"_changed": List(Value("int32")), "_dropped_by": Value("int32"), "_reason": Value("string"), "_failed": Value("bool")}
+_COLUMNS = {"_changed": List(Value("int32")), "_spared": List(Value("int32")), "_dropped_by": Value("int32"),
+            "_reason": Value("string"), "_failed": Value("bool")}
 
-def _run_rows(splits: dict[str, Dataset], steps: Sequence[Change | Drop], processes: int, scratch: Path) -> tuple[dict, list[StepReport]]:
+def _run_rows(splits: dict[str, Dataset], steps: Sequence[Change | Drop], processes: int, scratch: Path,
+              ) -> tuple[dict, list[StepReport]]:
     "Send the rows of all splits through steps that look at one text at a time."
-    def passed(batch):
-        passages = [pass_through(text, steps) for text in batch["text"]]
-        return {column: [getattr(p, column.removeprefix("_")) for p in passages] for column in ("text", *MARKS)}
+    def passed(batch, split):
+        passages = [pass_through(text, steps, split) for text in batch["text"]]
+        return {column: [getattr(p, column.removeprefix("_")) for p in passages] for column in ("text", *_COLUMNS)}
     reports, kept = [StepReport(step_name(step)) for step in steps], {}
     for split, rows in splits.items():
         kept[split] = rows
         if not len(rows): continue
-        marked = rows.map(passed, batched=True, num_proc=min(processes, len(rows)) if processes > 1 else None, desc=split,
-                          features=Features(rows.features | MARKS), load_from_cache_file=False,
-                          cache_file_name=str(scratch/f"{len(list(scratch.iterdir()))}-{split}.arrow"))
+        workers = min(processes, len(rows)) if processes > 1 else None
+        file = scratch/f"{len(list(scratch.iterdir()))}-{split}.arrow"
+        marked = rows.map(passed, batched=True, num_proc=workers, fn_kwargs={"split": split}, desc=split,
+                          features=Features(rows.features | _COLUMNS), load_from_cache_file=False,
+                          cache_file_name=str(file))
         _count(marked, reports)
         stays = [number for number, dropped_by in enumerate(marked["_dropped_by"]) if dropped_by is None]
-        kept[split] = marked.select(stays).remove_columns(list(MARKS))
+        kept[split] = marked.select(stays).remove_columns(list(_COLUMNS))
     return kept, reports
 
 def _count(marked: Dataset, reports: list[StepReport]) -> None:
     "Enter the marks of a split into the reports of its steps."
-    for row in marked.select_columns(["text", *MARKS]):
+    for row in marked.select_columns(["text", *_COLUMNS]):
         last = len(reports) if row["_dropped_by"] is None else row["_dropped_by"] + 1
         for report in reports[:last]: report.before += 1
         for number in row["_changed"]: reports[number].changed += 1
+        for number in row["_spared"]: reports[number].spared += 1
         if row["_dropped_by"] is not None: reports[row["_dropped_by"]].drop(row["text"], row["_reason"], row["_failed"])
 
 def _run_copies(splits: dict[str, Dataset], step: DropCopies) -> tuple[dict, list[StepReport]]:
@@ -157,9 +181,13 @@ def _run_copies(splits: dict[str, Dataset], step: DropCopies) -> tuple[dict, lis
     texts = [text for split in order for text in splits[split]["text"]]
     report, gone = StepReport(step_name(step), before=len(texts)), {split: set() for split in splits}
     for number in sorted(step.function(texts)):
-        gone[where[number][0]].add(where[number][1])
-        report.drop(texts[number], "a copy of another")
-    return {split: rows.select([n for n in range(len(rows)) if n not in gone[split]]) for split, rows in splits.items()}, [report]
+        split, row = where[number]
+        if split in step.spare: report.spared += 1
+        else:
+            gone[split].add(row)
+            report.drop(texts[number], "a copy of another")
+    kept = {split: rows.select([n for n in range(len(rows)) if n not in gone[split]]) for split, rows in splits.items()}
+    return kept, [report]
 
 # %% ../nbs/1_from_scratch/12_pipeline.ipynb #043dbefb
 def content_hash(data: DatasetDict,  # splits of any columns
@@ -168,7 +196,8 @@ def content_hash(data: DatasetDict,  # splits of any columns
     digest = hashlib.sha256()
     for split, rows in sorted(data.items()):
         digest.update(json.dumps([split, len(rows), rows.column_names, str(rows.features)]).encode())
-        for batch in rows.iter(1000): digest.update(json.dumps(batch, default=repr, sort_keys=True).encode("utf-8", "surrogatepass"))
+        for batch in rows.iter(1000):
+            digest.update(json.dumps(batch, default=repr, sort_keys=True).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 def step_hash(step: Step,  # with a function of a module, of a notebook, or a `functools.partial`
@@ -176,12 +205,15 @@ def step_hash(step: Step,  # with a function of a module, of a notebook, or a `f
     "A hash of what a step does."
     inner = step.function.func if isinstance(step.function, partial) else step.function
     module = inspect.getmodule(inner)
-    source = Path(module.__file__).read_bytes() if getattr(module, "__file__", None) else b""
-    return hashlib.sha256(source + f"{type(step).__name__} {step_name(step)} {Hasher.hash(step.function)}".encode()).hexdigest()
+    file = Path(getattr(module, "__file__", None) or "")
+    told = f"{type(step).__name__} {step_name(step)} {step.spare} {Hasher.hash(step.function)}"
+    digest = hashlib.sha256(told.encode())
+    for source in sorted(file.parent.glob("*.py")) if file.is_file() else (): digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 # %% ../nbs/1_from_scratch/12_pipeline.ipynb #6da4a966
 class Pipeline:
-    "Steps in a row, with a report of what each did. A result is stored under a hash of rows and steps and never computed twice."
+    "Steps in a row, with a report of each. A result is stored under a hash of rows and steps, and computed once."
     def __init__(self,
                  steps: Sequence[Step],              # in order
                  folder: str | Path | None = None,   # where results are kept; by default in the cache of the course
@@ -201,38 +233,53 @@ class Pipeline:
                  data: DatasetDict,   # splits with a column `text`; other columns are kept as they are
                  processes: int = 1,  # how many work side by side on the rows
                  ) -> tuple[DatasetDict, list[StepReport]]:  # what is left; a report for each step
-        "Run the steps, or take the stored result. Raises `ValueError` for a split without texts, and for a step that fails on all it sees."
+        "Run the steps, or read the stored result. Raises `ValueError` without texts, or if a step fails on all."
         for split, rows in data.items():
             if "text" not in rows.column_names:
-                raise ValueError(f"split {split!r} has no column 'text', only {rows.column_names}; rename the column that holds the text")
+                raise ValueError(f"split {split!r} has no column 'text', only {rows.column_names}; "
+                                 "rename the column that holds the text")
         if processes < 1: raise ValueError(f"processes is {processes}; it must be at least 1")
         place = self.folder/self.key(data)
-        if not place.exists(): self._store(data, processes, place)
-        reports = [StepReport(**report) for report in json.loads((place/"report.json").read_text(encoding="utf-8"))]
-        return datasets.load_from_disk(place/"data"), reports
+        if not (place/"report.json").exists(): self._store(data, processes, place)
+        return _stored(place)
 
     def _store(self, data: DatasetDict, processes: int, place: Path) -> None:
         "Run the steps and store the result, whole or not at all."
-        with atomic_path(place) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with atomic_folder(place, "pipeline") as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             splits, reports = dict(data), []
             for whole, steps in groupby(self.steps, lambda step: isinstance(step, DropCopies)):
                 for part in ([step] for step in steps) if whole else [list(steps)]:
-                    splits, found = _run_copies(splits, *part) if whole else _run_rows(splits, part, processes, Path(scratch))
+                    if whole: splits, found = _run_copies(splits, *part)
+                    else: splits, found = _run_rows(splits, part, processes, Path(scratch))
                     reports += found
                     _refuse_broken(found)
-            DatasetDict({split: splits[split] for split in data}).save_to_disk(folder/"data")
-            (folder/"report.json").write_text(json.dumps([asdict(report) for report in reports], indent=1), encoding="utf-8")
+            for split in data:
+                if len(splits[split]): splits[split].save_to_disk(folder/split)
+            content = {"splits": {split: splits[split].features.to_dict() for split in data},
+                       "reports": [asdict(report) for report in reports]}
+            (folder/"report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+def _stored(place: Path) -> tuple[DatasetDict, list[StepReport]]:
+    "Read a result. A split without rows has no file, since `datasets` cannot open one."
+    content, splits = json.loads((place/"report.json").read_text(encoding="utf-8")), DatasetDict()
+    for split, features in content["splits"].items():
+        features = Features.from_dict(features)
+        if (place/split).exists(): splits[split] = datasets.load_from_disk(place/split)
+        else: splits[split] = Dataset.from_dict({name: [] for name in features}, features=features)
+    return splits, [StepReport(**report) for report in content["reports"]]
 
 def _refuse_broken(reports: list[StepReport]) -> None:
     for report in reports:
         if report.failed and report.failed == report.before:
-            raise ValueError(f"step {report.step!r} failed on all {report.before} rows that came to it: {next(iter(report.reasons))}; correct the step")
+            raise ValueError(f"step {report.step!r} failed on all {report.before} rows that came to it: "
+                             f"{next(iter(report.reasons))}; correct the step")
 
 # %% ../nbs/1_from_scratch/12_pipeline.ipynb #8caa7f77
-def blank(text: str | None,  # a text, or None where it is missing
-          ) -> str | None:   # a reason, or None to keep it
-    "Why a text without anything in it is dropped."
-    return None if text and text.strip() else "no text"
-
+_JUDGED = (Drop(not_english, spare=("test",)), Drop(quality_problem, spare=("test",)))
 SENTENCE_STEPS = (Drop(blank, "missing"), Change(clean_text), Drop(blank, "empty"), Change(anonymize),
-                  Drop(not_english), Drop(quality_problem), DropCopies(extra_copies))
+                  *_JUDGED, DropCopies(extra_copies))
+
+# %% ../nbs/1_from_scratch/12_pipeline.ipynb #23d9fe85
+DOCUMENT_STEPS = (Drop(blank, "missing"), Change(clean_document), Drop(blank, "empty"), Change(anonymize),
+                  Drop(not_english, spare=("test",)), Drop(partial(quality_problem, rules=GOPHER), spare=("test",)),
+                  DropCopies(partial(extra_copies, n=5)))

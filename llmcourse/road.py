@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,20 +18,25 @@ import numpy as np
 import torch
 from datasets import DatasetDict
 
-from .data import ARCHIVE_SHA256, LABELS, SOURCES, atomic_path, load_data
-from .evaluation import (Predict, Report, bits_per_byte, count_confusions, human_baseline, latency_ms,
-                                  majority_baseline, paired_difference, predict_probabilities, report_row,
-                                  tfidf_baseline, vader_baseline)
+from .calibration import DecisionRule, Temperature
+from .data import ARCHIVE_SHA256, LABELS, SOURCES, atomic_folder, atomic_path, load_data
+from .evaluation import (
+    Predict, Report, bits_per_byte, count_confusions, human_baseline, latency_ms, majority_baseline, paired_difference,
+    predict_probabilities, report_row, score, tfidf_baseline, vader_baseline)
+from .finetuning import FINE_TUNING, finetune, save_classifier
 from .model import Classifier, LanguageModel, load_checkpoint, save_checkpoint
 from .objectives import REVIEWS
 from .preprocessing import clean
+from .pretrained import course_gpt
 from .serving import Predictor, record_evaluation, running_server
 from .tokenizer import train_tokenizer
-from .training import Callback, ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train
+from .training import (
+    Callback, ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train)
 
 # %% auto #0
-__all__ = ['LABELLED', 'ELSEWHERE', 'QUESTIONS', 'load_corpus', 'describe_data', 'pretrain', 'fine_tune', 'open_run', 'train_run',
-           'evaluate_checkpoint', 'score_line', 'ask', 'predict_texts', 'run']
+__all__ = ['LABELLED', 'ELSEWHERE', 'STORED_SCALE', 'WATCHED_STEPS', 'CONTENDERS', 'QUESTIONS', 'load_corpus', 'describe_data',
+           'pretrain', 'fine_tune', 'fine_tune_minilm', 'open_run', 'choose_served', 'train_run', 'evaluate_checkpoint',
+           'evaluated', 'score_line', 'ask', 'predict_texts', 'run']
 
 # %% ../nbs/5_beyond/39_road.ipynb #753f3187
 LABELLED = "amazon"                   # the source whose labels the classifier learns from
@@ -41,8 +48,12 @@ def load_corpus(scale: Scale,               # how much of it
     corpus = {}
     for source in SOURCES:
         dataset, _ = clean(load_data(source))
-        corpus[source] = DatasetDict({name: d.select(range(min(len(d), scale.sentences or len(d)))) for name, d in dataset.items()})
+        corpus[source] = DatasetDict({name: _some(split, scale.sentences) for name, split in dataset.items()})
     return corpus
+
+def _some(split, most: int | None):
+    "At most so many sentences, drawn at random: the files are sorted by product."
+    return split if most is None or len(split) <= most else split.shuffle(seed=0).select(range(most))
 
 def describe_data() -> str:
     "A table of the four sources: sentences before and after cleaning, by split, and the share of each label."
@@ -59,13 +70,13 @@ def describe_data() -> str:
     return "\n".join(lines)
 
 # %% ../nbs/5_beyond/39_road.ipynb #42cee6f3
-def _stage(folder: Path, build) -> Path:
+def _stage(folder: Path, build: Callable, save: Callable = save_checkpoint) -> Path:
     "Run `build(state_file)`, which returns model, tokenizer, history and card, unless its checkpoint folder is there."
     if folder.exists(): return folder
     state = folder.with_name(f"{folder.name}.state.safetensors")
     model, tokenizer, history, card = build(state)
-    with atomic_path(folder) as scratch:
-        save_checkpoint(model, tokenizer, scratch, card)
+    with atomic_folder(folder, "checkpoint") as scratch:
+        save(model, tokenizer, scratch, card)
         (scratch/"history.json").write_text(json.dumps(history), encoding="utf-8")
     state.unlink(missing_ok=True)
     return folder
@@ -74,7 +85,7 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
              scale: Scale,                    # size of model and training
              seed: int,                       # fixes weights and batches
              folder: Path,                    # where the checkpoint goes
-             dropout: float = 0.0,            # none, unless each text is read so often that it could be learned by heart
+             dropout: float = 0.0,            # none, unless texts are read so often that they are learned by heart
              callbacks: Sequence[Callback] = (),  # of `train`
              ) -> Path:                       # the same folder
     "Train tokenizer and language model on the training text of every source."
@@ -86,10 +97,12 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
         batches = LanguageModelBatches(tokenizer(texts)["input_ids"], scale.context, scale.batch_size,
                                        scale.pretraining_steps, seed)
         history = train(model, batches, TrainingConfig(seed=seed), state, "pre-training", callbacks=callbacks)
-        card = f"Pre-trained on the training text of {', '.join(corpus)}; scale {scale.name}, seed {seed}."
+        card = (f"Pre-trained on the training text of {', '.join(corpus)}; scale {scale.name}, "
+                f"{scale.pretraining_steps} steps, seed {seed}.")
         return model, tokenizer, history, card
     return _stage(folder, build)
 
+# %% ../nbs/5_beyond/39_road.ipynb #753a8898
 def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
               scale: Scale,                    # size of model and training
               seed: int,                       # fixes weights, order and dropout
@@ -97,7 +110,7 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
               folder: Path,                    # where the classifier's checkpoint goes
               pretrained: bool = True,         # False starts from random weights, to see what pre-training is worth
               ) -> Path:                       # the same folder
-    "Train the classifier on the labelled reviews."
+    "Train the classifier from scratch's language model on the labelled reviews."
     def build(state):
         lm, tokenizer = load_checkpoint(language_model)
         torch.manual_seed(seed)
@@ -105,17 +118,30 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
         if not pretrained: model = Classifier(model.config, LABELS)
         data, held_out = corpus[LABELLED]["train"], corpus[LABELLED]["validation"]
         sequences, labels = tokenizer(list(data["text"]))["input_ids"], list(data["label"])
-        batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context, seed)
+        batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context,
+                                        seed)
         texts, truth = list(held_out["text"]), np.array(held_out["label"])
         def watch():
             chosen = predict_probabilities(model, tokenizer, texts)[np.arange(len(truth)), truth]
             return {"validation_loss": float(-np.log(chosen).mean())}
         start = "pre-trained" if pretrained else "random"
-        config = TrainingConfig(learning_rate=1e-3, seed=seed)
-        history = train(model, batches, config, state, f"classifier, from {start} weights", watch, batches.batches_per_epoch)
+        history = train(model, batches, TrainingConfig(learning_rate=1e-3, seed=seed), state,
+                        f"classifier, from {start} weights", watch, batches.batches_per_epoch)
         card = f"Trained on labelled reviews ({LABELLED}) from {start} weights; scale {scale.name}, seed {seed}."
         return model, tokenizer, history, card
     return _stage(folder, build)
+
+def fine_tune_minilm(corpus: dict[str, DatasetDict],  # source → splits
+                     seed: int,                       # fixes head, order and dropout
+                     folder: Path,                    # where the classifier's checkpoint goes
+                     ) -> Path:                       # the same folder
+    "Fine-tune all of MiniLM on the labelled reviews, at the rate that its lesson found."
+    def build(state):
+        config = replace(FINE_TUNING, learning_rate=1e-4)
+        model, tokenizer, history = finetune("minilm", corpus[LABELLED], epochs=3, config=config, seed=seed,
+                                             state_file=state)
+        return model, tokenizer, history, f"MiniLM, fine-tuned on labelled reviews ({LABELLED}); 3 epochs, seed {seed}."
+    return _stage(folder, build, save_classifier)
 
 # %% ../nbs/5_beyond/39_road.ipynb #2e03f02c
 def open_run(name: str,        # the run's name
@@ -129,40 +155,80 @@ def open_run(name: str,        # the run's name
     path = folder/"run.json"
     if not path.exists():
         with atomic_path(path) as scratch: scratch.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read_json(path, {})
     differing = [f"{k} {found.get(k)}, not {settings[k]}" for k in settings if found.get(k) != settings[k]]
     if differing:
         raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
                          "Choose another name (--name), or delete the folder to start anew")
     return folder
 
+def _read_json(path: Path, default):
+    "The content of a JSON file, or `default` if there is none. Raises `ValueError` that names a damaged one."
+    if not path.exists(): return default
+    try: found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run this again") from error
+    if isinstance(found, type(default)): return found
+    kinds = f"a {type(found).__name__}, not a {type(default).__name__}"
+    raise ValueError(f"{path} holds {kinds}; delete it and run this again")
+
+# %% ../nbs/5_beyond/39_road.ipynb #9ebefa85
+STORED_SCALE = "laptop"   # of the language model that comes with the course
+WATCHED_STEPS = 300       # of pre-training at that scale: enough to see the loss fall, and what it writes then
+CONTENDERS = {"from_scratch": "from scratch", "without_pretraining": "without pre-training",
+              "minilm": "MiniLM, fine-tuned"}
+
+def _answers(predictor: Predictor) -> Predict:
+    "What a served checkpoint says, as label ids: with its temperature and by its rule."
+    ids = {label: i for i, label in enumerate(LABELS)}
+    return lambda texts: np.array([ids[answer["label"]] for answer in predictor(list(texts))])
+
+def choose_served(folder: Path,     # of a run, with the folders of the classifiers
+                  validation,       # the labelled reviews for choosing
+                  ) -> Path:        # the run's `checkpoint/`
+    "Copy the classifier with the best macro-F1 on validation to `checkpoint/`, with its temperature."
+    checkpoint = folder/"checkpoint"
+    if checkpoint.exists(): return checkpoint
+    texts, truth = list(validation["text"]), np.array(validation["label"])
+    found = {}
+    for name in CONTENDERS:
+        if not (folder/name).exists(): continue
+        predictor = Predictor(folder/name)
+        found[name] = predict_probabilities(predictor.model, predictor.tokenizer, texts)
+    scores = {name: score(truth, p.argmax(-1))["macro_f1"] for name, p in found.items()}
+    chosen = max(scores, key=scores.get)
+    notes = json.dumps({"chosen": chosen, "macro_f1": scores})
+    with atomic_path(folder/"validation.json") as path: path.write_text(notes, encoding="utf-8")
+    with atomic_folder(checkpoint, "checkpoint") as scratch:
+        shutil.copytree(folder/chosen, scratch, dirs_exist_ok=True)
+        DecisionRule(LABELS, Temperature.fit(found[chosen], truth).value).save(scratch)
+    return checkpoint
+
 def train_run(name: str = "reviews",     # the run's name
               scale: str = "laptop",     # a key of `SCALES`
               seed: int = 0,             # of everything random in it
               out: str | Path = "runs",  # the folder that holds the runs
-              ) -> Path:                 # the run's folder, with language_model/, checkpoint/ and without_pretraining/
-    "Pre-train, then train the classifier twice, from the language model and from random weights. It can be interrupted."
+              ) -> Path:                 # the run's folder, with language_model/, the contenders, and checkpoint/
+    "Pre-train, train the classifiers of two roads, choose one on validation. It can be interrupted."
     folder, chosen = open_run(name, scale, seed, out), get_scale(scale)
-    corpus = load_corpus(chosen)
-    language_model = pretrain(corpus, chosen, seed, folder/"language_model")
-    fine_tune(corpus, chosen, seed, language_model, folder/"checkpoint")
-    fine_tune(corpus, chosen, seed, language_model, folder/"without_pretraining", pretrained=False)
+    corpus, stored = load_corpus(chosen), chosen.name == STORED_SCALE
+    watched = replace(chosen, pretraining_steps=WATCHED_STEPS) if stored else chosen
+    language_model = pretrain(corpus, watched, seed, folder/"language_model")
+    start = course_gpt() if stored else language_model
+    fine_tune(corpus, chosen, seed, start, folder/"from_scratch")
+    fine_tune(corpus, chosen, seed, start, folder/"without_pretraining", pretrained=False)
+    if chosen.sentences is None: fine_tune_minilm(corpus, seed, folder/"minilm")   # the smallest scale shows mechanics
+    choose_served(folder, corpus[LABELLED]["validation"])
     return folder
 
 # %% ../nbs/5_beyond/39_road.ipynb #85971a84
-def _read_json(path: Path, default):
-    "The content of a JSON file, or `default` if there is none."
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
-
-def _systems(checkpoint: Path, train) -> dict[str, tuple[str, Predict]]:
-    "What is compared: name → (role in the report, function from texts to label ids). Ours comes first."
-    def classifier(folder: Path) -> Predict:
-        model, tokenizer = load_checkpoint(folder)
-        return lambda texts: predict_probabilities(model, tokenizer, texts).argmax(-1)
-    systems = {"our classifier": ("ours", classifier(checkpoint))}
-    unpretrained = checkpoint.parent/"without_pretraining"
-    if unpretrained.exists() and unpretrained != checkpoint:
-        systems["without pre-training"] = ("variant", classifier(unpretrained))
+def _systems(checkpoint: Path, served: Predictor, train) -> dict[str, tuple[str, Predict]]:
+    "What is compared: name → (role in the report, function from texts to label ids). The one served comes first."
+    run = checkpoint.parent
+    chosen = _read_json(run/"validation.json", {}).get("chosen") if checkpoint.name == "checkpoint" else None
+    systems = {CONTENDERS.get(chosen, "this checkpoint"): ("ours", _answers(served))}
+    for folder, name in CONTENDERS.items():
+        if folder != chosen and (run/folder).exists(): systems[name] = ("variant", _answers(Predictor(run/folder)))
     return systems | {"TF-IDF and logistic regression": ("baseline", tfidf_baseline(train)),
                       "VADER word list": ("baseline", vader_baseline()),
                       "most frequent label": ("baseline", majority_baseline(train))}
@@ -180,46 +246,57 @@ def _comparisons(test, answers: dict) -> list[dict]:
     "The first system against each of the others: difference in macro-F1 with its paired interval."
     truth, groups, (ours, *others) = list(test["label"]), list(test["group"]), answers
     differences = {other: paired_difference(truth, answers[ours], answers[other], groups=groups) for other in others}
-    return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": difference, "low": low, "high": high}
-            for other, (difference, low, high) in differences.items()]
+    return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": change, "low": low, "high": high}
+            for other, (change, low, high) in differences.items()]
 
-def _histories(checkpoint: Path) -> dict[str, list[dict]]:
-    "The loss curves stored with the checkpoints of a run."
-    folders = {"pre-training": "language_model", "classifier, from pre-trained weights": checkpoint.name,
-               "classifier, from random weights": "without_pretraining"}
-    found = {name: _read_json(checkpoint.parent/folder/"history.json", []) for name, folder in folders.items()}
+def _histories(run: Path) -> dict[str, list[dict]]:
+    "The loss curves stored with the models of a run."
+    folders = {"language_model": "pre-training"} | CONTENDERS
+    found = {name: _read_json(run/folder/"history.json", []) for folder, name in folders.items()}
     return {name: history for name, history in found.items() if history}
 
 def _measurements(checkpoint: Path, predictor: Predictor, texts: list[str]) -> dict[str, float]:
-    "What is measured besides scores: milliseconds an answer, minutes of training, bits a byte of the language model."
-    stages = [folder for folder in (checkpoint.parent/"language_model", checkpoint) if folder.exists()]
-    seconds = [step["seconds"] for folder in stages for step in _read_json(folder/"history.json", [])]
+    "Milliseconds an answer, minutes of all training, bits a byte of the language model."
     measured = {"latency_ms": latency_ms(predictor, texts[:50])}
+    seconds = [step["seconds"] for history in _histories(checkpoint.parent).values() for step in history]
     if seconds: measured["training_minutes"] = sum(seconds) / 60
-    if len(stages) == 2: measured["bits_per_byte"] = bits_per_byte(*load_checkpoint(stages[0]), texts)
+    language_model = checkpoint.parent/"language_model"
+    if language_model.exists(): measured["bits_per_byte"] = bits_per_byte(*load_checkpoint(language_model), texts)
     return measured
 
+# %% ../nbs/5_beyond/39_road.ipynb #8d3f2f62
 def evaluate_checkpoint(checkpoint: str | Path,         # a classifier's checkpoint folder
-                        out: str | Path | None = None,  # where report.json and report.html go; default: beside the checkpoint
+                        out: str | Path | None = None,  # where report.json and report.html go; default: beside it
                         ) -> Report:
-    "Measure a classifier on the test data beside its variant, simple baselines and one human; write report and record."
+    "Measure a classifier on the test data beside others, simple baselines and one human; write report and record."
     checkpoint = Path(checkpoint)
     predictor = Predictor(checkpoint)
     settings = _read_json(checkpoint.parent/"run.json", {})
     corpus = load_corpus(get_scale(settings.get("scale", "laptop")))
-    test, systems = corpus[LABELLED]["test"], _systems(checkpoint, corpus[LABELLED]["train"])
+    test, systems = corpus[LABELLED]["test"], _systems(checkpoint, predictor, corpus[LABELLED]["train"])
     rows, answers = _judge(test, systems)
     ours = next(iter(systems))
+    parameters = sum(p.numel() for p in predictor.model.parameters())
     report = Report(
-        title="Product reviews, from scratch", objective=REVIEWS, rows=rows, comparisons=_comparisons(test, answers),
+        title="Product reviews", objective=REVIEWS, rows=rows, comparisons=_comparisons(test, answers),
         confusion={ours: count_confusions(list(test["label"]), answers[ours], len(LABELS))},
         elsewhere={source: _judge(corpus[source]["test"], systems)[0] for source in ELSEWHERE},
-        histories=_histories(checkpoint), measured=_measurements(checkpoint, predictor, list(test["text"])),
-        facts={**settings, "model": predictor.fingerprint, "parameters": sum(p.numel() for p in predictor.model.parameters()),
-               "labels learned from": LABELLED, "data (SHA-256)": ARCHIVE_SHA256[:12],
-               "python": platform.python_version(), "torch": torch.__version__})
+        histories=_histories(checkpoint.parent), measured=_measurements(checkpoint, predictor, list(test["text"])),
+        facts={**settings, "model": predictor.fingerprint, "parameters": parameters, "labels learned from": LABELLED,
+               "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__})
     report.save(out or checkpoint.parent)
     record_evaluation(checkpoint, report.objective, report.metrics)
+    return report
+
+def evaluated(folder: Path,  # of a run, with a `checkpoint/`
+              ) -> Report:
+    "The report of a run: the stored one if it is of these weights, its missing files written anew; else a new one."
+    checkpoint = folder/"checkpoint"
+    if not (folder/"report.json").exists(): return evaluate_checkpoint(checkpoint)
+    report = Report.load(folder)
+    if report.facts.get("model") != Predictor(checkpoint).fingerprint: return evaluate_checkpoint(checkpoint)
+    if not (folder/"report.html").exists(): report.save(folder)
+    if not (checkpoint/"evaluation.json").exists(): record_evaluation(checkpoint, report.objective, report.metrics)
     return report
 
 def score_line(row: dict,  # a row of a report
@@ -260,12 +337,13 @@ def run(name: str = "reviews",     # the run's name
         seed: int = 0,             # of everything random in it
         out: str | Path = "runs",  # the folder that holds the runs
         ) -> Report:
-    "The whole road: data, pre-training, classifier, evaluation, three questions to the real server. Prints what it does."
+    "Two roads to a classifier: data, training, evaluation, three questions to the real server. Prints what it does."
     print(f"1/4  data: {', '.join(SOURCES)}", flush=True)
-    print(f"2/4  training at scale {get_scale(scale).name}; interrupt it whenever you like, the same command goes on", flush=True)
+    print(f"2/4  training at scale {get_scale(scale).name}; interrupt it whenever you like, the same command goes on",
+          flush=True)
     folder = train_run(name, scale, seed, out)
-    print("3/4  evaluation on the test data", flush=True)
-    report = Report.load(folder) if (folder/"report.json").exists() else evaluate_checkpoint(folder/"checkpoint")
+    print("3/4  evaluation on the test data; the first is served, chosen on validation data", flush=True)
+    report = evaluated(folder)
     for row in report.rows: print(f"     {score_line(row)}")
     for check in report.checks: print(f"     {check}")
     print("4/4  the served model answers", flush=True)

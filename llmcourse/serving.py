@@ -9,79 +9,165 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, field_validator
+from starlette.exceptions import HTTPException
 
-from .data import atomic_path
+from .calibration import DecisionRule
+from .data import add_to_folder
 from .evaluation import context_of, predict_probabilities
-from .model import Classifier, load_checkpoint
+from .model import Classifier, fingerprint, load_checkpoint
 from .objectives import Check, Objective
 from .preprocessing import clean_text
 
 # %% auto #0
-__all__ = ['MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'Predictor', 'PredictionRequest', 'Prediction',
-           'PredictionResponse', 'problems_in_words', 'create_app', 'running_server', 'record_evaluation',
-           'deployment_checks', 'serve']
+__all__ = ['MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'EmptyText', 'Predictor', 'PredictionRequest',
+           'Prediction', 'PredictionResponse', 'BodyLimit', 'problems_in_words', 'create_app', 'running_server',
+           'record_evaluation', 'deployment_checks', 'serve']
 
 # %% ../nbs/1_from_scratch/23_serving.ipynb #05038784
+def _label_names(folder: Path) -> tuple[str, ...]:
+    "The labels in the order of the outputs. Raises `ValueError` if the outputs are not one label of several."
+    from transformers import AutoConfig
+    try: config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:      # a damaged file raises many types
+        raise ValueError(f"{folder/'config.json'} cannot be read ({error}); copy the checkpoint again") from error
+    names, task = [config.id2label.get(i) for i in range(config.num_labels)], config.problem_type
+    misplaced = [name for i, name in enumerate(names) if config.label2id.get(name, i) != i]
+    if task == "multi_label_classification": wrong = f"gives several labels to one text (problem_type {task})"
+    elif len(names) < 2 or task == "regression": wrong = "has one output, a score and no class"
+    elif None in names or len(set(names)) < len(names):
+        wrong = f"names its labels {names}; each output needs a name of its own"
+    elif misplaced: wrong = f"places {misplaced[0]!r} at one output in id2label and at another in label2id"
+    else: return tuple(names)
+    raise ValueError(f"{folder} {wrong}. This server answers with one of several labels: serve the model with "
+                     "transformers, or correct its config.json")
+
+def _check_loaded(info: dict, folder: Path) -> None:
+    "Raise `ValueError` if a weight was not found, not used, or of another shape: such a model is partly random."
+    found = {"missing": info["missing_keys"], "unknown": info["unexpected_keys"],
+             "of another shape": [name for name, *shapes in info["mismatched_keys"]]}
+    wrong = [f"{name} is {what}" for what, names in found.items() for name in names]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"the weights in {folder} do not fit its config.json: {'; '.join(sorted(wrong)[:3])}{more}. "
+                         "Both must come from the same model; save it again with save_pretrained")
+
+def _open_foreign(folder: Path) -> tuple:
+    "A sequence classifier of `transformers`, in one file or in shards, and its tokenizer."
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
+    if not any((folder/f"model.safetensors{ending}").is_file() for ending in ("", ".index.json")):
+        raise FileNotFoundError(f"{folder} has no model.safetensors; copy the checkpoint again with all its files, "
+                                "or save the model as safetensors")
+    if not (folder/"tokenizer.json").is_file():
+        raise FileNotFoundError(f"{folder} has no tokenizer.json; copy the checkpoint again with all its files")
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()   # instead of its table, `_check_loaded` says what is wrong
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
+    except Exception as error:      # a damaged file raises many types
+        raise ValueError(f"{folder} cannot be opened ({type(error).__name__}: {error}); "
+                         "copy the checkpoint again") from error
+    finally: logging.set_verbosity(level)
+    _check_loaded(info, folder)
+    if len(tokenizer) > model.config.vocab_size:
+        raise ValueError(f"{folder} has a tokenizer of {len(tokenizer)} tokens and a model of "
+                         f"{model.config.vocab_size}; copy both from the same checkpoint")
+    return model.float().eval(), tokenizer
+
 def load_classifier(folder: str | Path,  # ours, or any sequence classifier that transformers stored as safetensors
                     ) -> tuple:          # the model in evaluation mode; its tokenizer; the names of its labels
-    "Open a checkpoint folder that can classify. Raises `FileNotFoundError` or `ValueError` that says what is wrong with it."
+    """Open a checkpoint folder that can classify.
+
+    Raises `FileNotFoundError` or `ValueError` that says what is wrong: files or weights that are missing or of another
+    model, one output, several labels at once."""
     folder = Path(folder)
     try: architecture = str(json.loads((folder/"config.json").read_text(encoding="utf-8"))["architectures"][0])
     except (OSError, ValueError, LookupError, TypeError): architecture = ""     # load_checkpoint says what is wrong
-    if not architecture.endswith("ForSequenceClassification") or architecture.startswith("Llama"):
-        model, tokenizer = load_checkpoint(folder)
-        if isinstance(model, Classifier): return model, tokenizer, tuple(model.labels)
-        raise ValueError(f"{folder} holds a language model; to classify, train a classifier from it first (the training lesson, or `llmcourse train`)")
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    for name in ("model.safetensors", "tokenizer.json"):
-        if not (folder/name).is_file(): raise FileNotFoundError(f"{folder} has no {name}; copy the checkpoint again with all its files")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    except Exception as error:      # a damaged file raises many types
-        raise ValueError(f"{folder} cannot be opened ({type(error).__name__}: {error}); copy the checkpoint again") from error
-    return model.float().eval(), tokenizer, tuple(model.config.id2label[i] for i in range(model.config.num_labels))
+    labels = _label_names(folder) if architecture.endswith("ForSequenceClassification") else ()
+    if labels and not architecture.startswith("Llama"): return *_open_foreign(folder), labels
+    model, tokenizer = load_checkpoint(folder)
+    if isinstance(model, Classifier): return model, tokenizer, tuple(model.labels)
+    raise ValueError(f"{folder} holds a language model; to classify, train a classifier from it first (the training "
+                     "lesson, or `llmcourse train`)")
+
+# %% ../nbs/1_from_scratch/23_serving.ipynb #9fa07eeb
+class EmptyText(ValueError):
+    "A text in which nothing is left once it is cleaned."
+
+def _try_out(model, tokenizer, folder: Path) -> None:
+    "Ask alone and beside a longer text. Raises `ValueError` if the model fails, says NaN or reads its padding."
+    short, long = "It works.", "It worked for a week, and then the battery died."
+    try: alone, beside = (predict_probabilities(model, tokenizer, texts)[0] for texts in ([short], [short, long]))
+    except Exception as error:      # models and tokenizers raise many types
+        raise ValueError(f"{folder} opens but cannot answer ({type(error).__name__}: {error}); does its tokenizer have "
+                         "a token for padding, and does it belong to the model?") from error
+    if not np.isfinite(beside).all():
+        raise ValueError(f"{folder} answers {beside.tolist()}; its weights are damaged, train or copy it again")
+    if abs(alone - beside).max() > 1e-2:
+        raise ValueError(f"{folder} answers {alone.round(3).tolist()} to a text alone and {beside.round(3).tolist()} "
+                         "beside a longer one: it reads its padding. Set pad_token_id in its config.json")
 
 class Predictor:
-    "A checkpoint folder, opened and ready to classify."
+    "A checkpoint folder, ready to classify. Raises what `load_classifier` raises; `ValueError` if it cannot answer."
     def __init__(self, folder: str | Path):  # a classifier in checkpoint form
         self.folder = Path(folder)
         self.model, self.tokenizer, self.labels = load_classifier(folder)
+        _try_out(self.model, self.tokenizer, self.folder)
         self.context = context_of(self.model, self.tokenizer)
-        self.fingerprint = hashlib.sha256((self.folder/"model.safetensors").read_bytes()).hexdigest()[:12]
-        self.one_at_a_time = threading.Lock()          # a tokenizer keeps its padding in itself; two threads would mix theirs up
+        plain = DecisionRule(self.labels)
+        self.rule = DecisionRule.load(folder) if (self.folder/"decision.json").exists() else plain
+        self.fingerprint = fingerprint(self.model, self.tokenizer)
+        if self.rule != plain:
+            decides = json.dumps(asdict(self.rule), sort_keys=True)
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint} {decides}".encode()).hexdigest()[:16]
+        self.one_at_a_time = threading.Lock()   # a tokenizer keeps its padding in itself; threads would mix theirs up
+
+    @property
+    def decided_by(self) -> str:
+        "The decision rule in words."
+        by = "the least expected cost" if self.rule.costs else "the likeliest label"
+        return f"{by} at temperature {self.rule.temperature:.3g}"
 
     def __call__(self, texts: list[str]) -> list[dict]:
-        "For each text: its label, the probability of every label, and whether the end of the text was cut off."
+        "For each text: label, probability of every label, whether it was cut, which rule decided. Raises `EmptyText`."
         texts = [clean_text(text) for text in texts]   # as in training; it also mends broken Unicode
+        for i, text in enumerate(texts):
+            if not text: raise EmptyText(f"text {i} is empty; send a sentence")
         with self.one_at_a_time:
             probabilities = predict_probabilities(self.model, self.tokenizer, texts)
             lengths = [len(ids) for ids in self.tokenizer(texts)["input_ids"]]
-        return [{"label": self.labels[int(p.argmax())], "probabilities": dict(zip(self.labels, map(float, p))),
-                 "truncated": length > self.context} for p, length in zip(probabilities, lengths)]
+        answers = zip(self.rule.decide(probabilities), self.rule.calibrate(probabilities), lengths)
+        return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
+                 "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
 
 # %% ../nbs/1_from_scratch/23_serving.ipynb #a4acdad3
 MAX_TEXTS, MAX_CHARACTERS, MAX_BYTES = 64, 10_000, 2_000_000
 
 class PredictionRequest(BaseModel):
     "What `/predict` takes: some sentences."
-    texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS, examples=[["the screen is lovely", "it broke in a week"]])
+    texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS,
+                             examples=[["the screen is lovely", "it broke in a week"]])
 
     @field_validator("texts")
     @classmethod
     def _usable(cls, texts: list[str]) -> list[str]:
         for i, text in enumerate(texts):
-            if len(text) > MAX_CHARACTERS: raise ValueError(f"text {i} has {len(text):,} characters, over the limit of {MAX_CHARACTERS:,}; send it in parts")
-            if not clean_text(text): raise ValueError(f"text {i} is empty; send a sentence")
+            if len(text) > MAX_CHARACTERS:
+                raise ValueError(f"text {i} has {len(text):,} characters, over the limit of {MAX_CHARACTERS:,}; "
+                                 "send it in parts")
+            if not text.strip(): raise ValueError(f"text {i} is empty; send a sentence")
         return texts
 
 class Prediction(BaseModel):
@@ -89,6 +175,7 @@ class Prediction(BaseModel):
     label: str
     probabilities: dict[str, float]
     truncated: bool
+    decided_by: str     # the decision rule, in words
 
 class PredictionResponse(BaseModel):
     "What `/predict` answers: which model spoke, and what it said of each text."
@@ -96,37 +183,70 @@ class PredictionResponse(BaseModel):
     predictions: list[Prediction]
 
 # %% ../nbs/1_from_scratch/23_serving.ipynb #0fe25253
+class BodyLimit:
+    """Middleware that reads the body of a request, counts its bytes as they arrive and answers 413 past the limit.
+
+    What it read is the bytes `request.state.body`, for those who look on."""
+    def __init__(self,
+                 app,                    # the ASGI application behind it
+                 limit: int = MAX_BYTES, # bytes
+                 ):
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http": return await self.app(scope, receive, send)
+        declared, body, more = dict(scope["headers"]).get(b"content-length", b"0"), bytearray(), True
+        while more:
+            if len(body) > self.limit or declared.isdigit() and int(declared[:20]) > self.limit:
+                error = f"the request has over {self.limit:,} bytes, more than the limit; send less at once"
+                return await JSONResponse({"error": error}, 413)(scope, receive, send)
+            message = await receive()
+            if message["type"] == "http.disconnect": return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        waiting = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        scope.setdefault("state", {})["body"] = bytes(body)
+        async def read_again(): return waiting.pop() if waiting else await receive()
+        await self.app(scope, read_again, send)
+
 def problems_in_words(error: RequestValidationError,  # what pydantic found
                       ) -> str:
     "What was wrong with a request, field by field."
-    return "; ".join(f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+    where = lambda e: ".".join(map(str, e["loc"][1:])) or "body"
+    return "; ".join(f"{where(e)}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+
+def _say_errors(app: FastAPI) -> None:
+    "Whatever goes wrong with a request is answered by one sentence under `error`."
+    @app.exception_handler(RequestValidationError)
+    async def explain(request: Request, error: RequestValidationError):
+        example = '{"texts": ["the screen is lovely"]}'
+        return JSONResponse({"error": f"{problems_in_words(error)}. Send JSON like {example}"}, 422)
+
+    @app.exception_handler(EmptyText)
+    async def empty(request: Request, error: EmptyText): return JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def elsewhere(request: Request, error: HTTPException):
+        known = {404: f"there is nothing at {request.url.path}; /docs lists the addresses",
+                 405: f"{request.url.path} takes no {request.method}; /docs says what it takes"}
+        said = known.get(error.status_code, str(error.detail))
+        return JSONResponse({"error": said}, error.status_code, error.headers)
 
 def create_app(model: str | Path | Predictor,  # a classifier in checkpoint form, or one that is open already
                ) -> FastAPI:
     "A web application that answers `/predict` and `/healthz` from a checkpoint folder; `/docs` describes it."
     predictor, started = model if isinstance(model, Predictor) else Predictor(model), time.time()
     app = FastAPI(title="llmcourse", description=f"Classifies sentences as {', '.join(predictor.labels)}.")
-
-    @app.middleware("http")
-    async def refuse_large_bodies(request: Request, call_next):
-        length = request.headers.get("content-length", "")
-        if request.method == "POST" and not length.isdecimal():
-            return JSONResponse({"error": "the request declares no length; send Content-Length"}, 411)
-        if length.isdecimal() and int(length) > MAX_BYTES:
-            return JSONResponse({"error": f"the request has {int(length):,} bytes, over the limit of {MAX_BYTES:,}; send less at once"}, 413)
-        return await call_next(request)
-
-    @app.exception_handler(RequestValidationError)
-    async def explain(request: Request, error: RequestValidationError):
-        return JSONResponse({"error": f"{problems_in_words(error)}. Send JSON like {{\"texts\": [\"the screen is lovely\"]}}"}, 422)
+    app.add_middleware(BodyLimit)
+    _say_errors(app)
 
     @app.get("/healthz")
     def health() -> dict:
         return {"status": "ok", "model": predictor.fingerprint, "labels": predictor.labels,
-                "context": predictor.context, "uptime_seconds": round(time.time() - started, 1)}
+                "context": predictor.context, "decided_by": predictor.decided_by, "decision": asdict(predictor.rule),
+                "uptime_seconds": round(time.time() - started, 1)}
 
     @app.post("/predict")
-    def predict(request: PredictionRequest) -> PredictionResponse:
+    def predict(request: PredictionRequest) -> PredictionResponse:      # no `async`: it runs in a thread of its own
         return PredictionResponse(model=predictor.fingerprint, predictions=predictor(request.texts))
 
     return app
@@ -137,14 +257,16 @@ def running_server(served: str | Path | FastAPI,  # a classifier in checkpoint f
                    host: str = "127.0.0.1",  # this machine only
                    port: int = 0,            # 0: any that is free
                    ):
-    "Serve a checkpoint or an application for the length of a `with` block; gives the address, such as `http://127.0.0.1:43121`."
+    "Serve a checkpoint or an application for a `with` block; gives the address. Raises `OSError` if the port is taken."
     app = served if isinstance(served, FastAPI) else create_app(served)
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         while not server.started:
-            if not thread.is_alive(): raise OSError(f"the server could not start on {host}:{port}; is the port taken? Use port 0 for one that is free")
+            if not thread.is_alive():
+                raise OSError(f"the server could not start on {host}:{port}; is the port taken? "
+                              "Use port 0 for one that is free")
             time.sleep(0.02)
         yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname()[:2])
     finally:
@@ -155,28 +277,56 @@ def running_server(served: str | Path | FastAPI,  # a classifier in checkpoint f
 def record_evaluation(folder: str | Path,          # a checkpoint folder
                       objective: Objective,        # what the model had to reach
                       measured: dict[str, float],  # what it did reach
+                      fingerprint: str | None = None,  # of the `Predictor` that was measured; None: the folder as it is
                       ) -> None:
-    "Write the objective and the measurements beside the model, as evaluation.json."
-    with atomic_path(Path(folder)/"evaluation.json") as path:
-        path.write_text(json.dumps({"objective": asdict(objective), "measured": measured}, indent=2) + "\n", encoding="utf-8")
+    "Write objective, measurements and fingerprint beside the model, as evaluation.json. Store the decision rule first."
+    record = {"fingerprint": fingerprint or Predictor(folder).fingerprint, "objective": asdict(objective),
+              "measured": measured}
+    with add_to_folder(folder, "evaluation.json") as path:
+        path.write_text(json.dumps(record, indent=2, default=float) + "\n", encoding="utf-8")
 
-def deployment_checks(folder: str | Path,  # a checkpoint folder
-                      ) -> list[Check]:    # the target and every guard-rail
-    "Hold the recorded measurements of a checkpoint against its objective. Raises `FileNotFoundError` if there are none."
-    path = Path(folder)/"evaluation.json"
-    if not Path(folder).is_dir(): raise FileNotFoundError(f"there is no folder {folder}; check the path, or train a model first: llmcourse run")
-    if not path.exists(): raise FileNotFoundError(f"{folder} was never evaluated, so nobody knows whether it may be deployed; run `llmcourse evaluate {folder}` first")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return Objective(**record["objective"]).check(record["measured"])
+def _read_evaluation(folder: Path) -> dict:
+    path, again = folder/"evaluation.json", f"run `llmcourse evaluate {folder}`"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}; check the path, or train a model first: llmcourse run")
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} was never evaluated, so nobody knows whether it may be deployed; "
+                                f"{again} first")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"fingerprint": record.get("fingerprint"), "objective": Objective(**record["objective"]),
+                "measured": dict(record["measured"])}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no record of an evaluation ({type(error).__name__}: {error}); {again}") from error
+
+def deployment_checks(model: str | Path | Predictor,  # a checkpoint folder, or one that is open already
+                      ) -> list[Check]:               # the target and every guard-rail
+    """Hold the recorded measurements of a checkpoint against its objective.
+
+    Raises `FileNotFoundError` if there are none, `PermissionError` if they are those of another model."""
+    folder = model.folder if isinstance(model, Predictor) else Path(model)
+    record = _read_evaluation(folder)
+    now = (model if isinstance(model, Predictor) else Predictor(folder)).fingerprint
+    if record["fingerprint"] != now:
+        then = record["fingerprint"] or "a model without a fingerprint"
+        raise PermissionError(f"{folder} holds the model {now}, and {then} was evaluated. Weights, labels, tokenizer "
+                              f"or decision rule are not those that were measured: run `llmcourse evaluate {folder}`")
+    return record["objective"].check(record["measured"])
 
 def serve(folder: str | Path,       # a classifier in checkpoint form
           host: str = "127.0.0.1",  # 0.0.0.0 to be reachable from other machines
           port: int = 8000,         # where to listen
           force: bool = False,      # serve a model that misses its objective, or was never evaluated
+          run: Callable = uvicorn.run,  # what runs the application, until Ctrl-C
           ) -> None:
-    "Serve a checkpoint until Ctrl-C. Raises `PermissionError` if it misses its objective, unless `force` is set."
-    if not force:
-        missed = [check for check in deployment_checks(folder) if not check.ok]
-        if missed: raise PermissionError(f"{folder} misses its objective and is not deployed:\n  " + "\n  ".join(map(str, missed)) +
-                                         "\nTrain it further, or serve it all the same with force (--force)")
-    uvicorn.run(create_app(folder), host=host, port=port)
+    """Serve a checkpoint until Ctrl-C.
+
+    Raises `PermissionError` if it misses its objective or is not the model that was evaluated, unless `force`."""
+    if not force: _read_evaluation(Path(folder))       # before a large model is opened
+    predictor = Predictor(folder)
+    missed = [] if force else [check for check in deployment_checks(predictor) if not check.ok]
+    if refused := [str(check) for check in missed if check.blocks]:
+        raise PermissionError(f"{folder} misses its objective and is not deployed:\n  " + "\n  ".join(refused) +
+                              "\nTrain it further, or serve it all the same with force (--force)")
+    for check in missed: print(f"{check}. A clock measures the machine as well, so this is no reason to refuse")
+    run(create_app(predictor), host=host, port=port)

@@ -49,7 +49,8 @@ def to_numbers(values: Iterable,     # a column of numbers, or of text that says
         try: column[row] = float(value)
         except (TypeError, ValueError, OverflowError): column[row] = np.inf
         if not math.isfinite(column[row]):
-            raise ValueError(f"row {row} holds {reprlib.repr(value)}, which is no finite number; correct it, or name it in `also` "
+            raise ValueError(f"row {row} holds {reprlib.repr(value)}, which is no finite number; correct it, or name "
+                             "it in `also` "
                              "if it means that nothing is there")
     column[missing(column, also)] = np.nan      # "-999" as text
     return column
@@ -64,13 +65,14 @@ TYPICAL = {"mean": np.mean, "median": np.median, "most frequent": _most_frequent
 def learn_fills(values: Iterable,             # a column of numbers of the training rows, with holes
                 how: str = "mean",            # a key of `TYPICAL`
                 by: Sequence | None = None,   # the group of each row, which may be missing too
-                ) -> dict:                    # group → what to fill its holes with; under None, what to fill with otherwise
+                ) -> dict:  # group → what to fill its holes with; under None, what to fill with otherwise
     "What to write into holes. Raises `ValueError` for an unknown `how`, or a column that holds nothing."
     if how not in TYPICAL: raise ValueError(f"how={how!r} is not known; choose one of {', '.join(TYPICAL)}")
     column = to_numbers(values)
     there = ~np.isnan(column)
     if not there.any():
-        raise ValueError(f"all {len(column)} values are missing, so there is nothing to learn a {how} from; drop the column")
+        raise ValueError(f"all {len(column)} values are missing, so there is nothing to learn a {how} from; drop the "
+                         "column")
     fills = {None: float(TYPICAL[how](column[there]))}
     if by is None: return fills
     members = defaultdict(list)
@@ -85,7 +87,8 @@ def impute(values: Iterable,            # a column of numbers with holes
     "Fill the holes of a column; what is there stays as it is."
     column = to_numbers(values)
     groups = [None] * len(column) if by is None else _same_length(by, column)
-    return np.array([fills.get(group, fills[None]) if math.isnan(value) else value for value, group in zip(column, groups)])
+    return np.array([fills.get(group, fills[None]) if math.isnan(value) else value
+                     for value, group in zip(column, groups)])
 
 def _same_length(groups: Sequence, column: np.ndarray) -> Sequence:
     if len(groups) == len(column): return groups
@@ -128,11 +131,13 @@ class Categories:
         values = list(values)
         lacking = int(missing(values).sum())
         if lacking:
-            raise ValueError(f"{lacking} of {len(values)} values are missing; drop those rows, or give them a name such as 'not stated'")
+            raise ValueError(f"{lacking} of {len(values)} values are missing; drop those rows, or give them a name "
+                             "such as 'not stated'")
         try: names = tuple(sorted(set(values)))
         except TypeError as error:
             kinds = ", ".join(sorted({type(value).__name__ for value in values}))
-            raise ValueError(f"values of the types {kinds} cannot be put in order; make them text, for example with map(str, ...)") from error
+            raise ValueError(f"values of the types {kinds} cannot be put in order; make them text, for example with "
+                             "map(str, ...)") from error
         return cls(names, unknown)
 
     @property
@@ -160,7 +165,8 @@ class Categories:
         "The name of each number; None for the reserved one. Raises `ValueError` for any other."
         names, numbers = [*self.names, None][:self.size], list(numbers)
         for number in numbers:
-            if not 0 <= number < self.size: raise ValueError(f"{number} is no category; they run from 0 to {self.size - 1}")
+            if not 0 <= number < self.size:
+                raise ValueError(f"{number} is no category; they run from 0 to {self.size - 1}")
         return [names[number] for number in numbers]
 
     def one_hot(self, values: Iterable[str]) -> np.ndarray:

@@ -18,11 +18,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from .data import atomic_path
+from .deduplication import check_text
 
 # %% auto #0
-__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges', 'cut_word', 'BPE',
-           'save_gpt2_files', 'load_gpt2_files', 'save_tokenizer_json', 'load_tokenizer_json', 'token_boxes',
-           'train_tokenizer']
+__all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'MAX_WORD', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges',
+           'cut_word', 'BPE', 'save_gpt2_files', 'load_gpt2_files', 'save_tokenizer_json', 'load_tokenizer_json',
+           'token_boxes', 'train_tokenizer']
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #12f869db
 END, PAD = "<|endoftext|>", "<|pad|>"     # ids 0 and 1: a border between texts, and filler never looked at
@@ -122,12 +123,12 @@ def cut_word(word: str,                           # a word from `pre_tokenize`
     return [token for token in tokens if token]
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #c0d2b985
-def _check_text(text: str) -> str:
-    if not isinstance(text, str): raise TypeError(f"a tokenizer needs text, not {type(text).__name__}: {text!r:.60}")
-    try: text.encode("utf-8")
+def _check_utf8(text: str) -> str:
+    try: check_text(text).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it has no "
-                         "UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
+        raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it "
+                         "has "
+                         "no UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
     return text
 
 def _check_texts(texts: Iterable[str]) -> None:
@@ -137,8 +138,8 @@ def _check_merges(merges: list[tuple[bytes, bytes]], where: str = "merge", first
     made, seen = {bytes([byte]) for byte in range(256)}, {}
     for n, pair in enumerate(merges, first):
         if len(pair) != 2 or not all(isinstance(token, bytes) for token in pair):
-            raise TypeError(f"{where} {n} must be a pair of bytes, not {pair!r}; for files of merges there are load_gpt2_files "
-                            "and load_tokenizer_json")
+            raise TypeError(f"{where} {n} must be a pair of bytes, not {pair!r}; for files of merges there are "
+                            "load_gpt2_files and load_tokenizer_json")
         for token in pair:
             if token in made: continue
             raise ValueError(f"{where} {n} joins {_shown(token)!r}, which nothing before it makes")
@@ -167,7 +168,8 @@ class _Cuts(dict):
         return found
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #a0af559e
-_BORDER = regex.compile(r"(?r)\S\s")                   # (?r): searched from the end
+_BORDER = regex.compile(r"(?r)\S\s|\p{L}[^\p{L}\s]|\p{N}[^\p{N}\s]|[^\s\p{L}\p{N}'][\p{L}\p{N}]")  # (?r): from the end
+MAX_WORD = 1_000_000                                   # characters of a stream without a border
 
 class BPE:
     "Byte-level byte-pair encoding as in GPT-2: `merges` in the order learned, `special_tokens`, `ids` of all tokens."
@@ -197,9 +199,10 @@ class BPE:
         _check_texts(texts)
         empty, words = cls([], special_tokens), Counter()
         if vocab_size < len(empty):
-            raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(empty) - 256} special tokens need at least {len(empty)}")
+            raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and {len(empty) - 256} special tokens "
+                             f"need at least {len(empty)}")
         for text in texts:
-            _check_text(text)
+            _check_utf8(text)
             for part in empty._special.split(text): words.update(pre_tokenize(part))
         return cls(learn_merges(words, vocab_size - len(empty.special_tokens), ties), empty.special_tokens)
 
@@ -209,7 +212,7 @@ class BPE:
         return [self.ids[token] for token in cut_word(word, self._rank)]
 
     def _pieces(self, text: str, special: bool) -> Iterator[list[int]]:
-        _check_text(text)
+        _check_utf8(text)
         start = 0
         for found in self._special.finditer(text) if special else ():
             yield from map(self._cuts.__getitem__, pre_tokenize(text[start:found.start()]))
@@ -227,7 +230,8 @@ class BPE:
     def _border(self, text: str, start: int) -> int:
         for found in _BORDER.finditer(text, start):
             border = found.start() + 1
-            across = ((token, i) for token in self.special_tokens for i in range(max(0, border - len(token) + 1), border))
+            across = ((token, i) for token in self.special_tokens
+                      for i in range(max(0, border - len(token) + 1), border))
             if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
         return 0
 
@@ -235,16 +239,20 @@ class BPE:
                         texts: Iterable[str],   # the pieces of one text, cut anywhere: the lines of a file, say
                         special: bool = True,   # as in `encode`
                         ) -> Iterator[int]:
-        "The ids of all pieces put together, one after the other, in memory that does not grow with their number."
+        "The ids of all pieces put together, in memory for one piece and one word. `ValueError` beyond `MAX_WORD`."
         _check_texts(texts)
         held = ""
         for text in texts:
-            _check_text(text)
+            _check_utf8(text)
             searched = max(0, len(held) - 1)        # what was held had no border
             held += text
             border = self._border(held, searched)
             yield from chain.from_iterable(self._pieces(held[:border], special))
             held = held[border:]
+            if len(held) > MAX_WORD:
+                raise ValueError(f"the stream goes on for {len(held):,} characters without the end of a word, over the "
+                                 "limit of "
+                                 f"{MAX_WORD:,}; put spaces or line ends into it, or give the whole text to `encode`")
         yield from chain.from_iterable(self._pieces(held, special))
 
     def decode(self,
@@ -253,8 +261,9 @@ class BPE:
         "The text. Bytes that are not UTF-8 become U+FFFD. Raises `ValueError` for an id that does not exist."
         try: return b"".join([self._token[number] for number in ids]).decode("utf-8", errors="replace")
         except KeyError as error:
-            raise ValueError(f"{error.args[0]!r} is not the id of a token; this tokenizer has {len(self)}, from {min(self._token)} to "
-                             f"{max(self._token)}. Was the text encoded with another tokenizer?") from None
+            raise ValueError(f"{error.args[0]!r} is not the id of a token; this tokenizer has {len(self)}, "
+                             f"from {min(self._token)} to {max(self._token)}. "
+                             "Was the text encoded with another tokenizer?") from None
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #6e814152
 def _read_sign(token: str, where: str) -> bytes:
@@ -277,11 +286,13 @@ def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], spe
     ordinary = {_shown(token): token for token in number_tokens(merges, [])}
     if special_tokens is None: special_tokens = [token for token in vocabulary if token not in ordinary]
     missing = [token for token in [*ordinary, *special_tokens] if token not in vocabulary]
-    if missing: raise ValueError(f"{where} {first} and after: {len(missing)} tokens are not in the vocabulary, {missing[0]!r} "
-                                 "for one. Do the two belong together?")
-    wrong = [number for number, times in Counter(vocabulary.values()).items() if times > 1 or not isinstance(number, int)]
-    if wrong: raise ValueError(f"the vocabulary for {where} {first} and after: each token needs an id of its own, a whole number, "
-                               f"unlike {wrong[0]!r}")
+    if missing: raise ValueError(f"{where} {first} and after: {len(missing)} tokens are not in the vocabulary, "
+                                 f"{missing[0]!r} for one. Do the two belong together?")
+    numbers = Counter(vocabulary.values()).items()
+    wrong = [number for number, times in numbers if times > 1 or not isinstance(number, int)]
+    if wrong: raise ValueError(f"the vocabulary for {where} {first} and after: each token needs an id of its own, a "
+                               "whole "
+                               f"number, unlike {wrong[0]!r}")
     ids = {token.encode() if token in special_tokens else _read_sign(token, "vocabulary"): number
            for token, number in vocabulary.items()}
     return BPE(merges, special_tokens, ids)
@@ -326,6 +337,11 @@ def save_tokenizer_json(bpe: BPE,           # to be stored
                "model": {"type": "BPE", "vocab": _vocabulary(bpe), "merges": merges}}
     with atomic_path(path) as scratch: scratch.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
+def _made_twice(added: Iterable[str], pairs: list) -> list[str]:
+    "Which added tokens are a byte too, or what a merge makes, in plain writing or in GPT-2's."
+    made = {"".join(pair) for pair in pairs} | set(_BYTE)
+    return [token for token in added if token in made or _shown(token.encode("utf-8", "replace")) in made]
+
 def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's way to cut words
                         ) -> BPE:           # its added tokens are special; a template is not read
     "Read a `tokenizer.json`. Raises `ValueError` for a malformed one, and for one of another kind."
@@ -334,13 +350,16 @@ def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's w
         model, cutter = content["model"], content["pre_tokenizer"] or {}
         options = cutter.get("type"), cutter.get("add_prefix_space"), cutter.get("use_regex", True)
         found = model["type"], *options, content["normalizer"]
-        unusual = [name for name in ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix") if model.get(name)]
-        unusual += [name for token in content["added_tokens"] for name in ("lstrip", "rstrip", "single_word") if token.get(name)]
-        if found != ("BPE", "ByteLevel", False, True, None) or unusual:
-            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer (found {(*found, *unusual)}). "
-                             "Open it with tokenizers.Tokenizer.from_file")
+        unusual = [name for name in ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix", "dropout")
+                   if model.get(name)]
+        unusual += [name for token in content["added_tokens"] for name in ("lstrip", "rstrip", "single_word")
+                    if token.get(name)]
         added, vocabulary = {token["content"]: token["id"] for token in content["added_tokens"]}, model["vocab"]
-        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]     # old files: strings
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]  # old files: strings
+        unusual += [f"the added token {token!r}, which a merge makes too" for token in _made_twice(added, pairs)]
+        if found != ("BPE", "ByteLevel", False, True, None) or unusual:
+            raise ValueError(f"{path} is not a byte-level BPE with GPT-2's words and no normalizer "
+                             f"(found {(*found, *unusual)}). Open it with tokenizers.Tokenizer.from_file")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a tokenizer.json: {type(error).__name__} {error}") from None
     return _from_vocabulary(vocabulary | added, pairs, list(added), f"{path}, merge", 0)
@@ -366,13 +385,14 @@ def train_tokenizer(texts: Iterable[str],       # clean training text
                     ) -> PreTrainedTokenizerFast: # puts `END` before each text; pads with `PAD`
     "Train a byte-level BPE tokenizer in the form that `transformers` uses. Raises `ValueError` for too small a vocabulary."
     _check_texts(texts)
-    if vocab_size < 258: raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and 2 special tokens need at least 258")
+    if vocab_size < 258:
+        raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and 2 special tokens need at least 258")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{END} $A", special_tokens=[(END, 0)])
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=[END, PAD], show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(map(_check_text, texts), trainer)
+    tokenizer.train_from_iterator(map(_check_utf8, texts), trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END, eos_token=END, pad_token=PAD,
                                    clean_up_tokenization_spaces=False, split_special_tokens=True)

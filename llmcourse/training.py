@@ -15,24 +15,26 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .data import ARCHIVE_SHA256, atomic_path
-from .model import GPTConfig
+from .model import GPTConfig, config_facts
+from .optimization import count_targets
 
 # %% auto #0
 __all__ = ['SCALES', 'PRECISIONS', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
-           'TrainingConfig', 'learning_rate_at', 'native_precision', 'provenance', 'make_optimizer', 'train', 'track',
-           'smooth', 'live_plot', 'EarlyStopping']
+           'TrainingConfig', 'learning_rate_at', 'native_precision', 'provenance', 'make_optimizer', 'split_rows',
+           'train', 'track', 'smooth', 'live_plot', 'EarlyStopping']
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #bc9c29b6
 @dataclass(frozen=True)
@@ -78,28 +80,59 @@ def _generator(*numbers: int) -> torch.Generator:
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
+def _check_counts(**counts: int) -> None:
+    "Raises `ValueError` unless each is a whole number of at least 1."
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"{name} is {count!r}; it must be a whole number of at least 1")
+
+def _check_seed(seed: int) -> None:
+    "Raises `ValueError` for a seed that some library refuses later: numpy takes 32 bits, and no sign."
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to {2**32 - 1}")
+
+def _digest(*parts) -> str:
+    "12 hexadecimal digits for tensors and anything that `repr` tells apart."
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            digest.update(f"{tuple(part.shape)} {part.dtype}".encode())
+            part = part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        else: part = repr(part).encode()
+        digest.update(part)
+    return digest.hexdigest()[:12]
+
 class LanguageModelBatches:
     "Batches for next-token prediction: windows of `context` tokens cut at random places out of one long row."
     def __init__(self,
                  sequences: list[list[int]],  # the token ids of each text
-                 context: int,                # tokens a window
+                 context: int,                # tokens a window, at least 2
                  batch_size: int,             # windows a batch
                  steps: int,                  # batches in all
                  seed: int = 0,               # fixes order and windows
                  ):
+        _check_counts(batch_size=batch_size, steps=steps)
+        _check_seed(seed)
+        if context < 2: raise ValueError(f"context is {context}; a window needs 2 tokens, one to read and one to guess")
         order = torch.randperm(len(sequences), generator=_generator(seed)).tolist()
-        self.ids = torch.tensor([token for i in order for token in sequences[i]])
-        if len(self.ids) <= context:
-            raise ValueError(f"{len(self.ids)} tokens do not fill one window of {context}; give more text or a smaller context")
+        self.ids = torch.tensor([token for i in order for token in sequences[i]], dtype=torch.long)
+        if len(self.ids) < context:
+            raise ValueError(f"{len(self.ids)} tokens do not fill one window of {context}; give more text or a smaller "
+                             "context")
         self.context, self.batch_size, self.steps, self.seed = context, batch_size, steps, seed
 
     def __len__(self) -> int: return self.steps
 
+    def fingerprint(self) -> str:  # 12 hexadecimal digits
+        "Tells these batches from all others; a subclass that gives other batches has to tell here in what."
+        return _digest("windows", self.ids, self.context, self.batch_size, self.steps, self.seed)
+
     def __call__(self,
-                 step: int,            # from 0
+                 step: int,               # from 0
                  ) -> dict[str, Tensor]:  # input_ids and labels, both (batch, time)
         "The batch of that step."
-        starts = torch.randint(len(self.ids) - self.context + 1, (self.batch_size, 1), generator=_generator(self.seed, step))
+        starts = torch.randint(len(self.ids) - self.context + 1, (self.batch_size, 1),
+                               generator=_generator(self.seed, step))
         windows = self.ids[starts + torch.arange(self.context)]  # (batch, time)
         return {"input_ids": windows, "labels": windows}
 
@@ -115,11 +148,22 @@ class ClassificationBatches:
                  context: int,                # cut sentences longer than this many tokens
                  seed: int = 0,               # fixes the order
                  ):
+        _check_counts(batch_size=batch_size, epochs=epochs, context=context)
+        _check_seed(seed)
+        if pad_id is None: raise ValueError("pad_id is None; give the id of a token that fills short sentences up")
+        if not len(sequences): raise ValueError("there are no sentences; give at least one")
         if len(sequences) != len(labels): raise ValueError(f"{len(sequences)} sentences but {len(labels)} labels")
+        empty = [i for i, sequence in enumerate(sequences) if not len(sequence)]
+        if empty: raise ValueError(f"sentence {empty[0]} has no tokens; drop it, or begin it with a token of its own")
         self.sequences = [torch.tensor(s[:context]) for s in sequences]
         self.labels = torch.tensor(labels)
         self.batch_size, self.epochs, self.pad_id, self.seed = batch_size, epochs, pad_id, seed
         self._order = functools.lru_cache(maxsize=1)(self._shuffle)
+
+    def fingerprint(self) -> str:  # 12 hexadecimal digits
+        "Tells these batches from all others; a subclass that gives other batches has to tell here in what."
+        return _digest("sentences", torch.cat(self.sequences), list(map(len, self.sequences)), self.labels,
+                       self.batch_size, self.epochs, self.pad_id, self.seed)
 
     @property
     def batches_per_epoch(self) -> int: return math.ceil(len(self.sequences) / self.batch_size)
@@ -141,24 +185,43 @@ class ClassificationBatches:
         "The batch of that step."
         chosen = self._order(step // self.batches_per_epoch)[step % self.batches_per_epoch]
         sequences = [self.sequences[i] for i in chosen]
-        input_ids = nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=self.pad_id)  # (batch, time)
-        lengths = torch.tensor([len(s) for s in sequences])
-        mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()                              # (batch, time)
+        input_ids = nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=self.pad_id)
+        lengths = torch.tensor([len(s) for s in sequences])                      # (batch)
+        mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()      # (batch, time), as input_ids
         return {"input_ids": input_ids, "attention_mask": mask, "labels": self.labels[chosen]}
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #508cfc44
+PRECISIONS = ("auto", "fp32", "bf16")
+
+def _check_precision(name: str, source: str = "precision") -> str:
+    if name in PRECISIONS: return name
+    raise ValueError(f"{source} is {name!r}; choose one of {', '.join(PRECISIONS)}")
+
 @dataclass(frozen=True)
 class TrainingConfig:
-    "The numbers of a training run that are not the model's or the data's."
+    "The numbers of a training run that are not the model's or the data's. Raises `ValueError` for one without meaning."
     learning_rate: float = 3e-3   # at the top of the schedule
     warmup: float = 0.05          # share of the steps in which the rate climbs
     final_share: float = 0.1      # the rate at the end, as a share of the top
     weight_decay: float = 0.1     # for matrices only
     betas: tuple[float, float] = (0.9, 0.95)  # memory of AdamW's running means
-    clip: float = 1.0             # longest gradient allowed
+    clip: float = 1.0             # longest gradient allowed; `math.inf` for any length
     precision: str = "auto"       # `fp32`, `bf16`, or `auto`: what `native_precision` says
     seed: int = 0                 # for dropout
     save_every: int = 50          # steps between two saved states
+
+    def __post_init__(self):
+        for name in ("learning_rate", "weight_decay", "final_share"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a number, 0 or more")
+        if not 0 <= self.warmup <= 1: raise ValueError(f"warmup is {self.warmup}; it is a share, from 0 to 1")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are {self.betas}; give two numbers, each at least 0 and below 1")
+        if not self.clip > 0:
+            raise ValueError(f"clip is {self.clip}; it is a length, above 0. For no clipping give math.inf")
+        _check_precision(self.precision)
+        _check_seed(self.seed)
+        _check_counts(save_every=self.save_every)
 
 def learning_rate_at(step: int,               # from 0
                      steps: int,              # in all
@@ -168,27 +231,22 @@ def learning_rate_at(step: int,               # from 0
     warm = max(1, round(config.warmup * steps))
     if step < warm: return config.learning_rate * (step + 1) / warm
     progress = (step - warm) / max(1, steps - warm)
-    return config.learning_rate * (config.final_share + (1 - config.final_share) * 0.5 * (1 + math.cos(math.pi * progress)))
+    settle = 0.5 * (1 + math.cos(math.pi * progress))                # from 1 to 0
+    return config.learning_rate * (config.final_share + (1 - config.final_share) * settle)
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #87eef4ef
-PRECISIONS = ("auto", "fp32", "bf16")
-
-def _check_precision(name: str, source: str) -> str:
-    if name in PRECISIONS: return name
-    raise ValueError(f"{source} is {name!r}; choose one of {', '.join(PRECISIONS)}")
-
 def native_precision(device: str = "cpu",  # `cpu`, `cuda`, ...
                      ) -> str:             # `fp32` or `bf16`
     """What `auto` means on a device: `bf16` where it has its own instructions for products in bfloat16, else `fp32`.
 
-    The environment variable `LLMCOURSE_PRECISION` overrules the device. Raises `ValueError` if it names no precision."""
+    The environment variable `LLMCOURSE_PRECISION` overrules the device. Raises `ValueError` for another name in it."""
     chosen = _check_precision(os.environ.get("LLMCOURSE_PRECISION") or "auto", "the variable LLMCOURSE_PRECISION")
     if chosen != "auto": return chosen
     if device == "cuda": return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities() if device == "cpu" else {}
     return "bf16" if any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else "fp32"
 
-# %% ../nbs/1_from_scratch/18_training.ipynb #b0a2b387
+# %% ../nbs/1_from_scratch/18_training.ipynb #ecb97386
 def provenance(command: str,           # what to type or call to repeat the run
                seeds: Sequence[int],   # all that it used
                **more,                 # further facts, such as `steps`; one of a name below takes its place
@@ -208,143 +266,287 @@ def make_optimizer(model: nn.Module,        # only parameters that require a gra
                    config: TrainingConfig,  # gives rate, decay and betas
                    by_name: bool = False,   # a group of its own for each parameter, with its `name`
                    ) -> torch.optim.AdamW:
-    "AdamW that decays matrices and leaves vectors (the norms' scales) alone."
+    "AdamW that decays matrices and leaves vectors (the norms' scales) alone. Raises `ValueError` if all is frozen."
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     decay = lambda p: config.weight_decay if p.ndim >= 2 else 0.0
     if by_name: groups = [{"params": [p], "name": name, "weight_decay": decay(p)} for name, p in named.items()]
-    else: groups = [{"params": [p for p in named.values() if (p.ndim >= 2) == matrices], "weight_decay": config.weight_decay * matrices}
-                    for matrices in (True, False)]
+    else: groups = [{"params": [p for p in named.values() if (p.ndim >= 2) == matrices],
+                     "weight_decay": config.weight_decay * matrices} for matrices in (True, False)]
+    if not named: raise ValueError("no parameter of this model requires a gradient; unfreeze what is to be trained")
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=config.betas)
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #1ca3b21a
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    "What belongs to a model's state: each parameter once, and the buffers that a checkpoint would hold."
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    buffers = {name: value for name, value in model.state_dict(keep_vars=True).items()
+               if isinstance(value, Tensor) and name not in parameters}
+    return dict(model.named_parameters()) | buffers
+
 def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
                 settings: dict, history: list[dict]) -> None:
-    "Write parameters, optimizer and history as one safetensors file, whole or not at all."
-    tensors = {}
+    "Write model, optimizer and history as one safetensors file, whole or not at all."
+    tensors = {f"model.{name}": tensor for name, tensor in _kept(model).items()}
     for name, parameter in model.named_parameters():
-        tensors[f"model.{name}"] = parameter.detach()
         for key, value in optimizer.state.get(parameter, {}).items(): tensors[f"{key}.{name}"] = torch.as_tensor(value)
     with atomic_path(path) as scratch:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, scratch,
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, scratch,
                   metadata={"settings": json.dumps(settings), "history": json.dumps(history)})
 
-def _load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, settings: dict) -> list[dict]:
-    "Bring model and optimizer to where the file left them; return the history so far."
-    try: tensors, metadata = load_file(path), safe_open(path, "pt").metadata()
-    except SafetensorError as error:
+def _read_state(path: Path) -> tuple[dict[str, Tensor], dict, list[dict]]:
+    "The tensors, settings and history of a saved state."
+    try: tensors, metadata = load_file(path), safe_open(path, "pt").metadata() or {}
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"the saved state {path} is damaged ({error}); delete it to start anew") from error
-    found = json.loads(metadata["settings"])
-    differing = [f"{k} {found.get(k)} there, {settings[k]} now" for k in settings if found.get(k) != settings[k]]
-    if differing:
-        raise ValueError(f"{path} holds a run with other settings: {', '.join(differing)}. "
-                         "Go on with the old settings, choose another folder, or delete the file to start anew")
+    try: return tensors, dict(json.loads(metadata["settings"])), list(json.loads(metadata["history"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is a file of tensors, but no state that `train` saved; choose another state_file, "
+                         "so that nothing is lost") from error
+
+@torch.no_grad()
+def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    "Bring model and optimizer to where the tensors of a saved state left them."
+    for name, value in _kept(model).items(): value.copy_(tensors[f"model.{name}"])
     for name, parameter in model.named_parameters():
-        parameter.data.copy_(tensors[f"model.{name}"])
-        saved = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
-        if saved: optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in saved.items()}
-    return json.loads(metadata["history"])
+        saved = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
+                 if f"{key}.{name}" in tensors}
+        if saved: optimizer.state[parameter] = {key: value if key == "step" else value.to(parameter.device)
+                                                for key, value in saved.items()}
 
-# %% ../nbs/1_from_scratch/18_training.ipynb #c1b96120
-def _settings(model: nn.Module, batches, config: TrainingConfig) -> dict:
-    "What must be equal for a saved state to be taken up again."
-    first = batches(0)
-    data = hashlib.sha256(b"".join(t.numpy().tobytes() for t in first.values())).hexdigest()[:12]
-    return {"steps": len(batches), "first batch": data, "parameters": sum(p.numel() for p in model.parameters()),
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items() if k != "save_every"}}
-
+# %% ../nbs/1_from_scratch/18_training.ipynb #a91e9a9f
 RateShare = Callable[[str, float], float]
 Callback = Callable[[list[dict]], bool | None]
 
-def _set_rates(optimizer: torch.optim.Optimizer, rate: float, progress: float, rate_share: RateShare | None) -> None:
-    "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
-    for group in optimizer.param_groups:
-        group["lr"] = rate if rate_share is None else rate * rate_share(group["name"], progress)
-        if rate_share is not None: group["params"][0].requires_grad_(group["lr"] > 0)
+def _module_facts(model: nn.Module) -> list:
+    "What modules are set to beside their tensors, such as a share of dropout, the width of a head, a loss's beta."
+    facts, seen = [], set()
+    for path, module in model.named_modules():
+        plain = (int, float, str) if path else (float, str)      # whole numbers of the outermost may be counters
+        own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        facts.append((path, type(module).__name__ if path else "",
+                      [(k, v) for k, v in sorted(own.items()) if isinstance(v, plain) and not isinstance(v, bool)],
+                      [(k, sorted((name, v) for name, v in f.keywords.items() if isinstance(v, int | float | str)))
+                       for k, f in sorted(own.items()) if isinstance(f, functools.partial)]))
+        if (config := getattr(module, "config", None)) is not None and id(config) not in seen:
+            seen.add(id(config))
+            facts.append(sorted(config_facts(module).items()))
+    return facts
 
+def _data_fingerprint(batches) -> str:
+    "What tells the data of a run: of a plain function of the step, eight batches, the first and the last among them."
+    if hasattr(batches, "fingerprint"): return batches.fingerprint()
+    steps = sorted({round(i * (len(batches) - 1) / 7) for i in range(8)})
+    return _digest(*(part for step in steps for named in sorted(batches(step).items()) for part in named))
+
+def _settings(model: nn.Module, batches, config: TrainingConfig, rate_share: RateShare | None) -> dict:
+    "What must be equal for a saved state to be taken up again."
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    shapes = [(name, tuple(value.shape), str(value.dtype)) for name, value in _kept(model).items()]
+    shares = rate_share and [rate_share(name, i / 20) for name in trained for i in range(20)]
+    facts = {f"the model's {name}": value for name, value in config_facts(model).items()}
+    facts |= {"the model's labels": getattr(model, "labels", None), "the model's parts": _digest(shapes),
+              "what its parts are set to": _digest(_module_facts(model)), "trained parameters": _digest(trained)}
+    told = {"steps": len(batches), "data": _data_fingerprint(batches), "rate_share": _digest(shares)}
+    own = {name: value for name, value in asdict(config).items() if name != "save_every"}
+    return json.loads(json.dumps(facts | told | own))
+
+def _check_same(path: Path, found: dict, settings: dict) -> None:
+    "Raises `ValueError` that names what a saved state was made with and this run is not."
+    differing = [f"{name}: {found.get(name)} there, {settings.get(name)} now" for name in [*settings, *found]
+                 if found.get(name) != settings.get(name)]
+    if not differing: return
+    raise ValueError(f"{path} holds a run with other settings: {'; '.join(list(dict.fromkeys(differing))[:5])}. "
+                     "Go on with the old settings, choose another folder, or delete the file to start anew")
+
+# %% ../nbs/1_from_scratch/18_training.ipynb #3946c07c
+def split_rows(batch: dict[str, Tensor],  # tensors with one row a text
+               index: int,                # number of the process, from 0
+               count: int,                # processes
+               ) -> tuple[dict[str, Tensor], int]:  # its share; how many targets of the loss are in it
+    "Deal the rows of a batch out. Raises `ValueError` for tensors of unlike length, which only their maker can split."
+    if len({len(value) for value in batch.values()}) != 1:
+        lengths = {name: len(value) for name, value in batch.items()}
+        raise ValueError(f"the tensors of a batch have {lengths} rows, so processes cannot share them row by row; "
+                         "give the batches a method split(batch, index, count), as `train` explains")
+    share = {name: value[index::count] for name, value in batch.items()}
+    return share, count_targets(share) if len(next(iter(share.values()))) else 0
+
+def _share(batches, batch: dict[str, Tensor], index: int, count: int) -> tuple[dict[str, Tensor], float]:
+    "A process's part of a batch, and the factor that makes the mean over all processes the mean over the batch."
+    if count == 1: return batch, 1.0
+    split = getattr(batches, "split", split_rows)
+    shares = [split(batch, i, count) for i in range(count)]
+    total = sum(weight for _, weight in shares)
+    if not total: raise ValueError("no label of this batch counts; look for labels that are -100 everywhere")
+    part, weight = shares[index]
+    if not weight: part = next(part for part, weight_there in shares if weight_there)
+    return part, count * weight / total
+
+# %% ../nbs/1_from_scratch/18_training.ipynb #a480503e
+def _not_finite(tensors: dict[str, Tensor]) -> list[str]:
+    "The names of those that hold infinity or NaN."
+    return [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+
+def _diagnosis(model: nn.Module, batch: dict[str, Tensor], history: list[dict], config: TrainingConfig) -> str:
+    "Why a step gave no number, as far as one can see, and what to do."
+    losses = [row["loss"] for row in history]
+    lower = f"lower the learning rate ({config.learning_rate:g}) and start anew"
+    if sick := _not_finite({name: value for name, value in batch.items() if isinstance(value, Tensor)}):
+        return f"the batch holds numbers that are not finite, in {', '.join(sick)}; mend the data"
+    if ruined := _not_finite(_kept(model)): return f"an earlier step ruined {ruined[0]}; {lower}"
+    if losses and losses[-1] > losses[0]: return f"the loss has risen from {losses[0]:.3g} to {losses[-1]:.3g}; {lower}"
+    return (f"all weights are finite, and so is the batch of {len(next(iter(batch.values())))} rows; look at what the "
+            f"model makes of it: batches({len(history)})")
+
+# %% ../nbs/1_from_scratch/18_training.ipynb #c1b96120
+class _Run:
+    "One run of `train`: its model, optimizer and history, and the file in which they survive."
+    def __init__(self, model, batches, config, state_file, title, rate_share):
+        _check_counts(**{"the number of batches": len(batches)})
+        if sick := _not_finite(_kept(model)):
+            raise FloatingPointError(f"{sick[0]} of the model is not finite before the first step, so nothing was "
+                                     "trained; open another checkpoint, or build the model anew")
+        self.batches, self.config, self.title, self.rate_share = batches, config, title, rate_share
+        self.path = Path(state_file) if state_file else None
+        changing = DistributedDataParallelKwargs(find_unused_parameters=rate_share is not None) # some may be frozen
+        self.accelerator = Accelerator(kwargs_handlers=[changing])
+        optimizer = make_optimizer(model, config, by_name=rate_share is not None)
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.plain, self.inner, self.in_step = model, optimizer, False
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.history = self._resume()
+        self.saved = len(self.history)
+        self.bar = tqdm(total=len(batches), initial=self.saved, desc=title, leave=False,
+                        disable=not self.accelerator.is_main_process)
+
+    def _resume(self) -> list[dict]:
+        "Settle the precision, and go to where the state file left off, if there is one."
+        tensors, found, history = _read_state(self.path) if self.path and self.path.exists() else (None, {}, [])
+        self.precision = self.config.precision
+        if self.precision == "auto":
+            self.precision = found.get("precision") or native_precision(self.accelerator.device.type)
+        if self.path:
+            config = replace(self.config, precision=self.precision)
+            self.settings = _settings(self.plain, self.batches, config, self.rate_share)
+        if tensors is not None:
+            _check_same(self.path, found, self.settings)
+            _restore(self.plain, self.inner, tensors)
+        return history
+
+    def set_rates(self, rate: float, progress: float) -> None:
+        "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
+        for group in self.inner.param_groups:
+            group["lr"] = rate if self.rate_share is None else rate * self.rate_share(group["name"], progress)
+            if self.rate_share is not None: group["params"][0].requires_grad_(group["lr"] > 0)
+
+    def step(self) -> dict:
+        "One step, and its row of the history."
+        step, start, accelerator = len(self.history), time.perf_counter(), self.accelerator
+        torch.manual_seed(_generator(self.config.seed, step).initial_seed())  # dropout depends on the step alone
+        rate = learning_rate_at(step, len(self.batches), self.config)
+        self.set_rates(rate, step / len(self.batches))
+        batch = self.batches(step)
+        part, factor = _share(self.batches, batch, accelerator.process_index, accelerator.num_processes)
+        part = {name: value.to(accelerator.device) for name, value in part.items()}
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            loss = self.model(**part).loss * factor
+        accelerator.backward(loss)
+        norm = float(accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip))
+        loss = accelerator.reduce(loss.detach(), "mean").item()
+        for name, value in (("the loss", loss), ("the length of the gradient", norm)):
+            if not math.isfinite(value): raise self.failure(f"{name} is {value}", batch)
+        self.in_step = True                    # from here on the weights are ahead of the history
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return {"step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm,
+                "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start}
+
+    def record(self, row: dict) -> None:
+        "Add a row to the history, and save if it is time."
+        self.history.append(row)
+        self.in_step = False                   # weights and history agree again
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+        if len(self.history) % self.config.save_every == 0: self.save()
+
+    def save(self) -> None:
+        "Save the state, but never ruins over a good one."
+        if _not_finite(_kept(self.plain)): raise self.failure("some parameters are no finite numbers any more", {})
+        if self.path and self.accelerator.is_main_process:
+            _save_state(self.path, self.plain, self.inner, self.settings, self.history)
+        if self.path: self.saved = len(self.history)
+
+    def failure(self, what: str, batch: dict) -> FloatingPointError:
+        "The error for a step that gave no number."
+        kept = f"The state of step {self.saved} is kept in {self.path}" if self.saved else "No state was saved"
+        why, step = _diagnosis(self.plain, batch, self.history, self.config), len(self.history) - (not batch)
+        happened = "diverged" if "learning rate" in why else "failed"
+        return FloatingPointError(f"{self.title} {happened} at step {step}: {what}. {kept}; {why}")
+
+    def told_to_stop(self, callbacks: Sequence[Callback]) -> bool:
+        "Ask all callbacks; one machine's True ends the run on all."
+        if not (self.history and callbacks): return False
+        if any([callback(self.history) for callback in callbacks]): self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
+
+    def interrupted(self) -> None:
+        "Save what can be saved, and say how to go on."
+        if not self.in_step: self.save()
+        if self.path: self.bar.write(f"interrupted at step {self.saved} of {len(self.batches)}; the same command goes "
+                                     f"on from there, with {self.path}")
+
+    def close(self) -> None:
+        "Leave the model as it was but for its weights, however the run ends."
+        self.bar.close()
+        for parameter in self.trained: parameter.requires_grad_(True)
+
+# %% ../nbs/1_from_scratch/18_training.ipynb #be575d99
 def train(model: nn.Module,           # called as model(**batch); returns an object with a scalar `loss`
-          batches,                    # `LanguageModelBatches`, `ClassificationBatches`, any function of the step with a length
+          batches,                    # a function of the step with a length, such as `ClassificationBatches`
           config: TrainingConfig = TrainingConfig(),  # rates, precision, seed
           state_file: str | Path | None = None,  # save here and, if it exists, go on from here
           title: str = "training",    # shown beside the progress bar
           watch: Callable[[], dict[str, float]] | None = None,  # measures the model as it stands; joins the history
           watch_every: int = 100,     # steps between two looks
-          rate_share: RateShare | None = None,  # of each parameter's name and the progress from 0 to 1; 0 freezes it for now
-          callbacks: Sequence[Callback] = (),   # each is called with the history after every step; True ends the run early
+          rate_share: RateShare | None = None,  # of a parameter's name and the progress, 0 to 1; 0 freezes it for now
+          callbacks: Sequence[Callback] = (),   # called with the history after every step; True ends the run early
           ) -> list[dict]:            # one dict a step: step, loss, learning_rate, gradient_norm, tokens, seconds
-    "Train `model` in place. Interrupt it at any time: the same call goes on where it was and ends with the same weights."
-    accelerator = Accelerator()
-    device = accelerator.device.type
-    precision = native_precision(device) if config.precision == "auto" else config.precision
-    settings = _settings(model, batches, config)
-    model, optimizer = accelerator.prepare(model, make_optimizer(model, config, by_name=rate_share is not None))
-    plain, inner = accelerator.unwrap_model(model), getattr(optimizer, "optimizer", optimizer)
-    path = Path(state_file) if state_file else None
-    history = _load_state(path, plain, inner, settings) if path and path.exists() else []
-    saved, in_step = len(history), False
+    """Train `model` in place. Interrupt it any time: the same call goes on where it was and ends with the same weights.
 
-    def diverged(step: int, what: str) -> FloatingPointError:
-        kept = f"The state of step {saved} is kept in {path}" if saved else "No state was saved"
-        return FloatingPointError(f"{title} diverged at step {step}: {what}. {kept}; "
-                                  f"lower the learning rate ({config.learning_rate:g}) and start anew")
+    The batches may have two methods. `fingerprint()` tells their data from any other, for the state file; without it
+    eight batches are compared. `split(batch, index, count)` gives process `index` of `count` its share of a batch whose
+    rows belong together (pairs, groups), and the number of targets in it that the loss is the mean of; that may be 0.
+    Without it, `split_rows` deals the rows out.
 
-    def save() -> None:
-        nonlocal saved
-        if not all(p.isfinite().all() for p in plain.parameters()):  # never over a good state
-            raise diverged(len(history) - 1, "some parameters are no finite numbers any more")
-        if path and accelerator.is_main_process: _save_state(path, plain, inner, settings, history)
-        if path: saved = len(history)
-
-    def told_to_stop() -> bool:
-        if not (history and callbacks): return False
-        if any([callback(history) for callback in callbacks]): accelerator.set_trigger()  # all are asked
-        return accelerator.check_trigger()                                                # one machine's True ends all
-
-    model.train()
-    bar = tqdm(total=len(batches), initial=len(history), desc=title, leave=False, disable=not accelerator.is_main_process)
+    Raises `ValueError` for a state of another run, `FloatingPointError` if model, batch or step give no number."""
+    _check_counts(watch_every=watch_every)
+    run = _Run(model, batches, config, state_file, title, rate_share)
     try:
-        while not told_to_stop() and len(history) < len(batches):
-            step, start = len(history), time.perf_counter()
-            torch.manual_seed(_generator(config.seed, step).initial_seed())  # dropout depends on the step alone
-            rate = learning_rate_at(step, len(batches), config)
-            _set_rates(inner, rate, step / len(batches), rate_share)
-            share = slice(accelerator.process_index, None, accelerator.num_processes)
-            batch = {k: v[share].to(accelerator.device) for k, v in batches(step).items()}
-            with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"): loss = model(**batch).loss
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
-            if not math.isfinite(loss.item()): raise diverged(step, f"the loss is {loss.item()}")
-            if not math.isfinite(norm): raise diverged(step, f"the length of the gradient is {float(norm)}")
-            in_step = True                     # from here on the weights are ahead of the history
-            optimizer.step()
-            optimizer.zero_grad()
-            row = {"step": step, "loss": loss.item(), "learning_rate": rate, "gradient_norm": float(norm),
-                   "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start}
-            if watch and (step + 1) % watch_every == 0: row |= watch()
-            history.append(row)
-            in_step = False                    # and here they agree again
-            bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-            if (step + 1) % config.save_every == 0: save()
+        run.model.train()
+        while not run.told_to_stop(callbacks) and len(run.history) < len(batches):
+            row = run.step()
+            if watch and (row["step"] + 1) % watch_every == 0: row |= watch()
+            if not run.model.training: run.model.train()    # a look may have switched dropout off
+            run.record(row)
     except KeyboardInterrupt:
-        if not in_step: save()
-        if path: bar.write(f"interrupted at step {saved} of {len(batches)}; the same command goes on from there, with {path}")
+        run.interrupted()
         raise
-    finally: bar.close()
-    if rate_share is not None:
-        for group in inner.param_groups: group["params"][0].requires_grad_(True)
-    save()
-    model.eval()
-    return history
+    finally: run.close()
+    run.save()
+    run.accelerator.wait_for_everyone()                     # the state is there before anyone asks for it
+    run.model.eval()
+    return run.history
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #481c9ed7
 def track(folder: str | Path,   # one folder a run; a run that goes on takes the same
           **settings,           # what the run was made with, such as `**asdict(config)`: its hyperparameters
           ) -> Callback:
-    "A callback for `train` that writes every number of the history for TensorBoard. Raises `ImportError` if that is missing."
+    "A callback for `train` that writes the history for TensorBoard. Raises `ImportError` if that is missing."
     try:
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
-    except ImportError as error: raise ImportError('tracking needs tensorboard: pip install "llmcourse[tracking]"') from error
+    except ImportError as error:
+        raise ImportError('tracking needs tensorboard: pip install "llmcourse[tracking]"') from error
     settings = {name: value if isinstance(value, int | float) else str(value) for name, value in settings.items()}
     writer, written = None, 0
 
@@ -365,11 +567,9 @@ def smooth(values: list[float],   # one number a step
            window: int = 20,      # steps to average over
            ) -> list[float]:      # of the same length
     "The running mean of the last `window` values, fewer at the start."
-    sums, total = [], 0.0
-    for i, value in enumerate(values):
-        total += value - (values[i - window] if i >= window else 0.0)
-        sums.append(total / min(i + 1, window))
-    return sums
+    _check_counts(window=window)
+    recent = [values[max(0, i + 1 - window):i + 1] for i in range(len(values))]
+    return [math.fsum(some) / len(some) for some in recent]
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #0221129a
 def live_plot(every: int = 20,                    # steps between two drawings; each look of `watch` is drawn too
@@ -391,7 +591,8 @@ def live_plot(every: int = 20,                    # steps between two drawings; 
         ax.clear()
         ax.plot(steps, [h["loss"] for h in history], color="#b9bec6", linewidth=0.8, label="each step")
         ax.plot(steps, smooth([h["loss"] for h in history]), color="#3b6fb6", label="mean of 20 steps")
-        if looks: ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
+        if looks:
+            ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
         ax.set(title=title, xlabel="steps done", ylabel="loss (nats)")
         ax.legend(frameon=False)
         if not hasattr(get_ipython(), "kernel"): return               # no notebook
@@ -403,7 +604,7 @@ def live_plot(every: int = 20,                    # steps between two drawings; 
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #55f2c368
 class EarlyStopping:
-    "A callback for `train` that ends a run which has stopped improving, and keeps the weights of its best look (Prechelt 1998)."
+    "A callback for `train` that ends a run which stopped improving, and keeps its best weights (Prechelt 1998)."
     def __init__(self,
                  model: nn.Module,                 # the model being trained
                  patience: int,                    # looks of `watch` without a new best before the run ends
@@ -413,29 +614,37 @@ class EarlyStopping:
         if patience < 1: raise ValueError(f"patience is {patience}; it must be at least one look")
         self.model, self.patience, self.metric = model, patience, metric
         self.file = Path(file) if file else None
-        self.best, self.kept = None, None          # the best look, an entry of the history; the step and weights kept
+        self.best, self.kept = None, None          # the best look, an entry of the history; its mark and weights
 
     def __call__(self,
                  history: list[dict],              # of `train`
                  ) -> bool:                        # whether to stop
-        "Keep the weights if the last look was the best so far; say whether patience is out."
+        "Keep the weights if the last look was the best so far; say whether patience is out. NaN is never the best."
         looks = [h for h in history if self.metric in h]
-        if not looks: return False
-        self.best = min(looks, key=lambda h: math.inf if math.isnan(h[self.metric]) else h[self.metric])
-        if self.best is history[-1]: self._keep(self.best["step"])
-        return len(looks) - 1 - looks.index(self.best) >= self.patience
+        sound = [i for i, h in enumerate(looks) if not math.isnan(h[self.metric])]
+        best = min(sound, key=lambda i: looks[i][self.metric], default=-1)
+        self.best = looks[best] if sound else None
+        if self.best is not None and self.best is history[-1]: self._keep()
+        return len(looks) - 1 - best >= self.patience
 
-    def _keep(self, step: int) -> None:
-        self.kept = step, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+    @property
+    def _mark(self) -> str: return f"step {self.best['step']}, {self.metric} {self.best[self.metric]!r}"
+
+    def _keep(self) -> None:
+        self.kept = self._mark, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         if self.file and PartialState().is_main_process:
-            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"step": str(step)})
+            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"look": self._mark})
+
+    def _is_filed(self) -> bool:
+        "Whether the file holds the weights of the best look, and not those of another look or run."
+        if not (self.file and self.file.exists()): return False
+        return (safe_open(self.file, "pt").metadata() or {}).get("look") == self._mark
 
     def restore(self) -> dict:                     # the best look: an entry of the history
         "Bring the model back to its best look. Raises `ValueError` if there was none or its weights are gone."
         if self.best is None: raise ValueError(f"no look measured {self.metric!r}; give `train` a `watch` that does")
-        step = self.best["step"]
-        if self.kept and self.kept[0] == step: self.model.load_state_dict(self.kept[1])
-        elif self.file and self.file.exists() and safe_open(self.file, "pt").metadata()["step"] == str(step):
-            load_model(self.model, str(self.file))
-        else: raise ValueError(f"the weights of step {step}, the best, were not kept; give `file` so that they survive an interruption")
+        if self.kept and self.kept[0] == self._mark: self.model.load_state_dict(self.kept[1])
+        elif self._is_filed(): load_model(self.model, str(self.file))
+        else: raise ValueError(f"the weights of the best look ({self._mark}) were not kept; give `file` so that they "
+                               "survive an interruption")
         return self.best

@@ -20,7 +20,8 @@ __all__ = ['wilson', 'z_test', 'newcombe', 'mean_interval', 'middle_95', 'resamp
 _NORMAL = NormalDist()
 
 def _check_counts(right: int, n: int) -> None:
-    if not 0 <= right <= n or n < 1: raise ValueError(f"{right} of {n}: give at least one case, and at most as many successes")
+    if not 0 <= right <= n or n < 1:
+        raise ValueError(f"{right} of {n}: give at least one case, and at most as many successes")
 
 def wilson(right: int,           # successes
            n: int,               # cases
@@ -51,7 +52,7 @@ def newcombe(right_a: int,         # successes of A
              n_b: int,             # answers of B
              alpha: float = 0.05,  # 0.05 for a 95 % interval
              ) -> tuple[float, float]:  # of the share of B minus the share of A
-    "Newcombe's interval of the difference of two shares (1998, method 10). Raises `ValueError` for counts that are none."
+    "Newcombe's interval of the difference of two shares (1998, method 10). Raises `ValueError` for bad counts."
     (low_a, high_a), (low_b, high_b) = wilson(right_a, n_a, alpha), wilson(right_b, n_b, alpha)
     a, b = right_a / n_a, right_b / n_b
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
@@ -63,7 +64,8 @@ def mean_interval(values: Sequence[float],         # at least two, for example o
     from scipy.stats import t
     values = np.asarray(values, float)
     if values.ndim != 1 or len(values) < 2: raise ValueError(f"{values.tolist()} has no spread; run at least two seeds")
-    if not np.isfinite(values).all(): raise ValueError(f"the values {values.tolist()} are not all numbers; mend that run")
+    if not np.isfinite(values).all():
+        raise ValueError(f"the values {values.tolist()} are not all numbers; mend that run")
     mean, half = values.mean(), t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return float(mean), float(mean - half), float(mean + half)
 
@@ -72,14 +74,18 @@ def middle_95(values: Sequence[float],     # for example a score in many resampl
               ) -> tuple[float, float]:    # low, high
     "The middle 95 % of some values, as a percentile bootstrap reads its interval. Raises `ValueError` for NaN."
     low, high = np.quantile(np.asarray(values, float), [0.025, 0.975])
-    if not math.isfinite(low + high): raise ValueError("some of the values are no numbers; find out where they come from")
+    if not math.isfinite(low + high):
+        raise ValueError("some of the values are no numbers; find out where they come from")
     return float(low), float(high)
 
 def resample_weights(groups: Sequence,      # the group of each sentence, for example its review
                      samples: int = 1000,   # resamples
                      seed: int = 0,         # fixes the resamples
-                     ) -> tuple[np.ndarray, np.ndarray]:  # (samples, n_groups): how often each is drawn; (n,): group numbers
-    "Draw whole groups with replacement (cluster bootstrap; Davison & Hinkley 1997, 3.8). Raises `ValueError` for one group."
+                     ) -> tuple[np.ndarray, np.ndarray]:
+    """Draw whole groups with replacement (cluster bootstrap; Davison & Hinkley 1997, 3.8).
+
+    Returns how often each group is drawn, (samples, n_groups), and the number of each sentence's group, (n,). Raises
+    `ValueError` for one group."""
     names, members = np.unique(np.asarray(groups), return_inverse=True)
     if members.ndim != 1 or len(names) < 2:
         raise ValueError(f"{len(names)} groups; an interval needs at least two, better thirty or more")
@@ -107,7 +113,8 @@ def clustered_mean(values: Sequence[float],  # one number an answer, for example
                    ) -> tuple[float, float]: # the mean; its standard error
     "A mean of values that come in groups, by the delta method on group sums. Raises `ValueError` for one group or NaN."
     values, (names, members) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
-    if len(values) != len(members): raise ValueError(f"{len(values)} values and {len(members)} groups; each needs its own")
+    if len(values) != len(members):
+        raise ValueError(f"{len(values)} values and {len(members)} groups; each value needs its group")
     if len(names) < 2 or not np.isfinite(values).all():
         raise ValueError(f"{len(names)} groups, values such as {values[:3].tolist()}; it takes two groups, and numbers")
     sizes, k = np.bincount(members), len(names)
@@ -219,15 +226,15 @@ def simulate_peeking(looks: int,               # evenly spaced; the last is at t
                      alpha: float = 0.05,      # significance at each look
                      simulations: int = 4000,  # experiments played
                      seed: int = 0,            # fixes the draws
-                     ) -> float:               # share of experiments that were stopped for a difference that is not there
-    "How often somebody who stops at the first significant look is wrong."
+                     ) -> float:               # a share of the experiments
+    "How often somebody who stops at the first significant look announces a difference that is not there."
     _, z = _shares_at(looks, n, p, simulations, seed)
     return float((np.abs(z) > _NORMAL.inv_cdf(1 - alpha / 2)).any(1).mean())
 
 # %% ../nbs/1_from_scratch/02_uncertainty.ipynb #447fb098
 def sequential_z(n: float,              # answers so far
                  planned: float,        # answers at which the bound is to be tightest, above 0
-                 alpha: float = 0.05,   # how often, at most, to see a difference where there is none, in all looks together
+                 alpha: float = 0.05,   # how often, at most, all looks together see a difference where there is none
                  ) -> float:            # a difference counts from so many standard errors on
     """The bound on |z| that holds however often one looks (Robbins 1970; Howard et al. 2021, eq. 14).
 

@@ -119,7 +119,7 @@ def fit_linear_head(kind: str,           # one of `HEAD_KINDS`
     optimizer.step(step)
     return head
 
-# %% ../nbs/1_from_scratch/21_selection.ipynb #b728341d
+# %% ../nbs/1_from_scratch/21_selection.ipynb #9e1444b2
 fit_head = fit_linear_head      # its name before, for programs that use it
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #547bc4b8

@@ -10,19 +10,22 @@ import hmac
 import ipaddress
 import math
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from urllib.parse import parse_qsl, urlsplit
 
 import regex
 
+from .preprocessing import settle
+
 # %% auto #0
-__all__ = ['ISSUERS', 'IBAN_LENGTHS', 'REGIONS', 'NOT_NAMES', 'KINDS', 'MARKS', 'WAYS', 'find_emails', 'passes_luhn', 'issuer_of',
-           'find_cards', 'passes_mod97', 'find_ibans', 'find_ips', 'entropy', 'url_secrets', 'find_urls', 'find_digits',
-           'find_phones', 'find_names', 'find_handles', 'NameList', 'census_names', 'find_listed', 'Span',
-           'find_personal', 'pseudonym', 'anonymize']
+__all__ = ['ISSUERS', 'IBAN_LENGTHS', 'REGIONS', 'NOT_NAMES', 'KINDS', 'MARKS', 'WAYS', 'ROUNDS', 'find_emails', 'passes_luhn',
+           'issuer_of', 'find_cards', 'passes_mod97', 'find_ibans', 'find_ips', 'entropy', 'url_secrets', 'find_urls',
+           'find_digits', 'find_phones', 'find_names', 'find_handles', 'NameList', 'census_names', 'find_listed',
+           'Span', 'find_personal', 'pseudonym', 'anonymize']
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #e1fdc67f
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+(?:'[\w.+%-]+){0,2}@(?:[\w-]+\.)+[^\W\d][\w-]*")
@@ -42,7 +45,8 @@ def passes_luhn(number: str,  # digits; anything else in it is passed over
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #6582f42b
 ISSUERS = {"Visa": (r"4", (13, 16, 19)), "Mastercard": (r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", (16,)),
            "American Express": (r"3[47]", (15,)), "Diners": (r"30[0-5]|3095|36|3[89]", (14, 15, 16, 17, 18, 19)),
-           "JCB": (r"35(?:2[89]|[3-8])|1800|2131", (15, 16, 17, 18, 19)), "Discover": (r"6011|64[4-9]|65", (16, 17, 18, 19)),
+           "JCB": (r"35(?:2[89]|[3-8])|1800|2131", (15, 16, 17, 18, 19)),
+           "Discover": (r"6011|64[4-9]|65", (16, 17, 18, 19)),
            "UnionPay": (r"62", (16, 17, 18, 19)), "Maestro": (r"50|5[6-8]|6", (12, 13, 14, 15, 16, 17, 18, 19))}
 
 def issuer_of(number: str,      # digits only
@@ -53,7 +57,12 @@ def issuer_of(number: str,      # digits only
     return None
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #8b370a38
-_CARD = re.compile(r"(?<!\w)(?=([1-6](?:[ \n.-]?\d){11,18}))")
+_CARD = re.compile(r"(?<![A-Za-z_\d])(?=([1-6](?:[ \n.-]?\d){11,18}))")
+
+def _goes_on(text: str, place: int) -> bool:
+    "Whether a word of ASCII letters, or a number, goes on here."
+    sign = text[place:place + 1]
+    return sign.isdecimal() or (sign.isascii() and sign.isalnum())
 
 def find_cards(text: str,  # any text
                ) -> Iterator[tuple[int, int]]:
@@ -63,19 +72,21 @@ def find_cards(text: str,  # any text
         if match.start() < done: continue
         ends = [match.start(1) + i for i, c in enumerate(match[1], 1) if c.isdecimal()]
         digits = "".join(str(int(c)) for c in match[1] if c.isdecimal())
-        lengths = {n for start, allowed in ISSUERS.values() if re.match(start, digits) for n in allowed if n <= len(digits)}
-        whole = [n for n in sorted(lengths, reverse=True) if not text[ends[n - 1]:ends[n - 1] + 1].isalnum()]
+        lengths = {n for start, allowed in ISSUERS.values() if re.match(start, digits)
+                   for n in allowed if n <= len(digits)}
+        whole = [n for n in sorted(lengths, reverse=True) if not _goes_on(text, ends[n - 1])]
         length = next((n for n in whole if passes_luhn(digits[:n])), None)
         if length:
             done = ends[length - 1]
             yield match.start(), done
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #5dd0d54c
-IBAN_LENGTHS = {code[:2]: int(code[2:]) for code in
-    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 ES24 FI18 FK18 FO18 "
-    "FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 "
-    "MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 "
-    "SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30".split()}
+IBAN_LENGTHS = {code[:2]: int(code[2:]) for code in (
+    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 "
+    "EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 "
+    "KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 "
+    "PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 "
+    "UA29 VA22 VG24 XK20 YE30").split()}
 
 def passes_mod97(iban: str,  # letters and digits, without blanks
                  ) -> bool:
@@ -85,7 +96,7 @@ def passes_mod97(iban: str,  # letters and digits, without blanks
     return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #6732ff20
-_IBAN_START = re.compile(r"(?<![^\W_])([A-Za-z]{2})[0-9]{2}(?=[ -]?[A-Za-z0-9])")
+_IBAN_START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})[0-9]{2}(?=[ -]?[A-Za-z0-9])")
 
 def find_ibans(text: str,  # any text
                ) -> Iterator[tuple[int, int]]:
@@ -93,11 +104,13 @@ def find_ibans(text: str,  # any text
     for match in _IBAN_START.finditer(text):
         rest = IBAN_LENGTHS.get(match[1].upper(), 4) - 4
         whole = rest and re.compile(r"(?:[ -]?[A-Za-z0-9]){%d}(?![A-Za-z0-9])" % rest).match(text, match.end())
-        if whole and passes_mod97(re.sub(r"[ -]", "", text[match.start():whole.end()])): yield match.start(), whole.end()
+        if whole and passes_mod97(re.sub(r"[ -]", "", text[match.start():whole.end()])):
+            yield match.start(), whole.end()
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #160f8900
-_IP = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.]*\d)|"
-                 r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-f]{0,4})(?!\w|:[\w:])", re.I)
+_IP = re.compile(r"""(?ix) (?<![a-z_\d.]) (?:[0-9]{1,3}\.){3} [0-9]{1,3} (?![a-z_\d.]*\d)
+                      |   (?<![a-z_\d:.]) (?:[0-9a-f]{0,4}:){2,7} (?:(?:[0-9]{1,3}\.){3}[0-9]{1,3} | [0-9a-f]{0,4})
+                          (?! [a-z_\d] | :[a-z_\d:])""")
 
 def find_ips(text: str,  # any text
              ) -> Iterator[tuple[int, int]]:
@@ -108,9 +121,10 @@ def find_ips(text: str,  # any text
         if len(match[0]) > 6: yield match.span()
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #817d7ffd
-_URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?)\]'\"]", re.I)
-_SECRET = re.compile(r"(?:^|[_-])(?:access|api|auth|code|jwt|key|pass|passwd|password|pwd|secret|session|sessionid|sid|sig|"
-                     r"signature|token)(?:$|[_-])|token|apikey|email|userid", re.I)
+_NOT_IN_URL = r"\s<>\"“”‘’«»…\u3001-\u303f\uff01-\uff65\ufffb"              # blanks, quotes, East Asian punctuation
+_URL = re.compile(rf"(?:https?://|ftp://|www\.)[^{_NOT_IN_URL}]*[^{_NOT_IN_URL}.,;:!?)\]']", re.I)
+_SECRET = re.compile(r"(?:^|[_-])(?:access|api|auth|code|jwt|key|pass|passwd|password|pwd|secret|session|sessionid|sid|"
+                     r"sig|signature|token)(?:$|[_-])|token|apikey|email|userid", re.I)
 
 def entropy(text: str,   # not empty
             ) -> float:  # bits a character
@@ -134,12 +148,31 @@ def find_urls(text: str,  # any text
     for match in _URL.finditer(text): yield match.span()
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #7effe1c6
-_PHONE = re.compile(r"(?<![\w.])\+?(?:\(?\d[\s().-]{0,2}){8,14}\d(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?!\w)", re.I)
+_DAY, _MONTH, _YEAR, _CLOCK = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d", r"[0-2]?\d:[0-5]\d"
+_ALONE = r"(?<![\d+.)-])"                              # what stands before a number that is whole
+_NO_PHONE = re.compile(rf"""(?ix)
+    {_ALONE} {_YEAR} ([-/.]) {_MONTH} \1 {_DAY} (?![-/.]?\d)                                       # 2024-01-31
+  | {_ALONE} (?: {_DAY} [-/.] {_MONTH} | {_MONTH} [-/.] {_DAY} ) [-/.] {_YEAR} (?![-/.]?\d)        # 31.12.2023
+  | {_ALONE} {_YEAR} (?:0[1-9]|1[0-2]) (?:0[1-9]|[12]\d|3[01]) [ T_-] [0-2]\d[0-5]\d (?:[0-5]\d)? (?!\d)  # 20240131 12
+  | (?<![\d:]) {_CLOCK} (?::[0-5]\d)? (?:[.,]\d{{1,9}})? (?![\d:])                                 # 12:30:00,123
+  | {_ALONE} {_YEAR} (?:[ ,/-]{{1,2}}{_YEAR})+ (?![ .-]?\d)                                        # 1999, 2000-2001
+  | (?<![\w+.,-]) (?! \d{{3}}\.\d{{7}} (?!\d) )                                              # 212.5552368 may be one
+    (?: (?:0|[1-9]\d{{0,17}})\.\d+ | \d{{1,2}},\d{{5,}} ) (?![ ().-]?\d)                          # 3.14159265
+  | (?<![\d+.(-]) \d{{1,5}} (?:\.\d{{1,5}})* \.\d (?:\.\d{{1,5}})+ (?!\.?\d)                       # 10.0.19041.1234
+  | <3{{2,}} (?!\d)                                                                                # a long heart
+""")
+_COVER = "\ufffc"                                     # stands where something was; no pattern knows it
+_PHONE = re.compile(r"(?<![A-Za-z_\d.])\+?(?:\(?\d[\s().-]{0,2}){8,14}\d"
+                    r"(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?![A-Za-z_\d])", re.I)
+
+def _cover_other_numbers(text: str) -> str:
+    "The text, as long as before, with dates, times, years, decimal numbers and versions covered."
+    return _NO_PHONE.sub(lambda match: _COVER * len(match[0]), text)
 
 def find_digits(text: str,  # any text
                 ) -> Iterator[tuple[int, int]]:
     "Where runs of 9 to 15 digits begin and end that could be telephone numbers, with an extension if there is one."
-    for match in _PHONE.finditer(text):
+    for match in _PHONE.finditer(_cover_other_numbers(text)):
         alone = match[0].startswith("(") and ")" not in match[0]      # that bracket belongs to the sentence
         yield match.start() + alone, match.end()
 
@@ -158,31 +191,39 @@ def _check_regions(regions: tuple[str, ...]) -> None:
 def find_phones(text: str,                           # any text
                 regions: tuple[str, ...] = REGIONS,  # countries (ISO 3166) whose numbers come without a country code
                 ) -> Iterator[tuple[int, int]]:
-    "Where numbers begin and end that are valid in one of the regions, or anywhere with their country code. `ValueError` for an unknown region."
+    """Where numbers begin and end that are valid in one of the regions, or anywhere with their country code.
+    Raises `ValueError` for an unknown region."""
     from phonenumbers import PhoneNumberMatcher
     _check_regions(regions if isinstance(regions, str) else tuple(regions))
     if not _DIGITS.search(text): return
-    done = set()
+    covered, done = _cover_other_numbers(text), set()
     for region in regions:
-        for match in PhoneNumberMatcher(text, region, max_tries=len(text)):
+        for match in PhoneNumberMatcher(covered, region, max_tries=len(text)):
             if done.isdisjoint(range(match.start, match.end)): yield match.start, match.end
             done.update(range(match.start, match.end))
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #bc08a408
 _WORD = r"(?:\p{Lu}\.(?=\s?\p{Lu})|\p{Lu}[\p{L}\p{M}]*(?:-\p{L}+|['’](?!s\b)\p{L}+)*)"
-_NAME = rf"(?P<name>{_WORD}(?: (?:(?:von|van|de|der|den|da|di|del|della|la|le|dos|bin|al|y) ){{0,2}}{_WORD}){{0,3}})"
-_TITLES = (r"(?:Mr|MR|Mrs|MRS|Ms|Mx|Dr|Prof|Mme|Mlle|Sr|Sra|Srta|Sig|Dott)\b\.?|M\.|(?:Miss|Professor|Sir|Lady|Herrn?|Frau|Monsieur|Madame|"
-           r"Mademoiselle|Señora?|Doña|Signora?|Pani?|Pana)\b")
-_GREETINGS = (r"Dear|Hi|Hello|Hey|Liebe[r]?|Hallo|Sehr geehrte[r]?|Ch[eè]re?|Bonjour|Salut|Estimad[oa]|Querid[oa]|Hola|Car[oa]|Gentile|"
-              r"Ciao|Drog[ia]|Szanown[ya]|Cześć")
-_INTRODUCTIONS = (r"[Mm]y name is|I am called|[Mm]ein Name ist|[Ii]ch hei(?:ß|ss)e|[Jj]e m['’]appelle|[Mm]e llamo|[Mm]i nombre es|"
-                  r"[Mm]i chiamo|[Nn]azywam się|[Ss]igned|[Nn]ame:")
-_CLOSINGS = (r"(?:[Bb]est|[Kk]ind|[Ww]arm)? ?[Rr]egards|[Bb]est wishes|[Ss]incerely|[Yy]ours(?: \w+)?|[Cc]heers|[Tt]hanks|[Tt]hank you|"
-             r"Mit freundlichen Grüßen|Viele Grüße|Cordialement|Saludos|Atentamente|Cordiali saluti|Distinti saluti|Pozdrawiam|Z poważaniem")
+_NAME = (rf"(?P<name>{_WORD}(?: (?:(?:von|van|de|der|den|da|di|del|della|la|le|dos|bin|al|y) ){{0,2}}{_WORD}){{0,3}})")
+_TITLES = (r"(?:Mr|MR|Mrs|MRS|Ms|Mx|Dr|Prof|Mme|Mlle|Sr|Sra|Srta|Sig|Dott)\b\.?|"
+           r"(?<![AP]\.\s?)M\.|"                                                 # 9 P.M. is no Monsieur
+           r"(?:Miss|Professor|Sir|Lady|Herrn?|Frau|Monsieur|Madame|Mademoiselle|Señora?|Doña|Signora?|Pani?|Pana)\b")
+_GREETINGS = (r"Dear|Hi|Hello|Hey|Liebe[r]?|Hallo|Sehr geehrte[r]?|Ch[eè]re?|Bonjour|Salut|Estimad[oa]|Querid[oa]|Hola|"
+              r"Car[oa]|Gentile|Ciao|Drog[ia]|Szanown[ya]|Cześć")
+_INTRODUCTIONS = (r"[Mm]y name is|I am called|[Mm]ein Name ist|[Ii]ch hei(?:ß|ss)e|[Jj]e m['’]appelle|[Mm]e llamo|"
+                  r"[Mm]i nombre es|[Mm]i chiamo|[Nn]azywam się|[Ss]igned|[Nn]ame:")
+_CLOSINGS = (r"(?:[Bb]est|[Kk]ind|[Ww]arm)? ?[Rr]egards|[Bb]est wishes|[Ss]incerely|[Yy]ours(?: \w{1,20})?|[Cc]heers|"
+             r"[Tt]hanks|[Tt]hank you|Mit freundlichen Grüßen|Viele Grüße|Cordialement|Saludos|Atentamente|"
+             r"Cordiali saluti|Distinti saluti|Pozdrawiam|Z poważaniem")
+# *Thanks, Ann* is signed, and *Thanks!* at the end of a line, but not *Thanks! Excellent.*
+_SIGNED = r"\s?(?:,\s*|!?[^\S\n]*\n\s*)"
 _CUES = tuple(regex.compile(pattern) for pattern in (
-    rf"\b(?:{_TITLES}) {_NAME}", rf"\b(?:{_GREETINGS}),? (?:(?:{_TITLES}) )?{_NAME}(?=\s*[,!:\n]|\s*$)",
-    rf"\b(?:{_INTRODUCTIONS}) {_NAME}", rf"\b(?:{_CLOSINGS})\s?[,!\n]\s*(?:(?:{_TITLES}) )?{_NAME}(?=\s*$|\s*\n|\.\s*$)"))
-NOT_NAMES = frozenset("sir madam all team customer customers friend friends everyone everybody folks god lord president reader readers santa".split())
+    rf"\b(?:{_TITLES}) {_NAME}",
+    rf"\b(?:{_GREETINGS}),? (?:(?:{_TITLES}) )?{_NAME}(?=\s*[,!:\n]|\s*$)",
+    rf"\b(?:{_INTRODUCTIONS}) {_NAME}",
+    rf"\b(?:{_CLOSINGS}){_SIGNED}(?:(?:{_TITLES}) )?{_NAME}(?=\s*$|\s*\n|\.\s*$)"))
+NOT_NAMES = frozenset("sir madam all team customer customers friend friends everyone everybody folks god lord "
+                      "president reader readers santa".split())
 
 def find_names(text: str,  # any text
                ) -> Iterator[tuple[int, int]]:
@@ -198,8 +239,8 @@ def find_names(text: str,  # any text
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #cd30cd04
 def find_handles(text: str,  # any text
                  ) -> Iterator[tuple[int, int]]:
-    "Where @names begin and end."
-    for match in re.finditer(r"(?<!\w)@\w+", text): yield match.span()
+    "Where @names begin and end; those that follow one another without a blank are one find."
+    for match in re.finditer(r"(?<![A-Za-z_\d])(?:@\w+)+", text): yield match.span()
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #05955159
 @dataclass(frozen=True)
@@ -212,28 +253,56 @@ class NameList:
 def census_names() -> NameList:
     "The names of the United States census of 1990, from the package `names`. Raises `ImportError` with the remedy."
     try: from names import FILES
-    except ImportError as error: raise ImportError("the lists of names are in the package names: pip install names") from error
+    except ImportError as error:
+        raise ImportError("the lists of names are in the package names: pip install names") from error
     def read(path):
         with open(path, encoding="ascii") as file: return {line.split()[0].lower() for line in file if line.strip()}
     return NameList(frozenset(read(FILES["first:male"]) | read(FILES["first:female"])), frozenset(read(FILES["last"])))
 
-_PAIR = regex.compile(r"(?<![\p{L}\p{M}])(?=(\p{Lu}[\p{L}'’-]*?)(?: \p{Lu}\.)? (\p{Lu}[\p{L}-]*(?:['’](?!s\b)\p{L}+)?))")
+_PAIR = regex.compile(r"(?<![\p{L}\p{M}])(?=(\p{Lu}[\p{L}'’-]{0,40}?)(?: \p{Lu}\.)? "
+                      r"(\p{Lu}[\p{L}-]{0,40}(?:['’](?!s\b)\p{L}{1,40})?))")
 
 def find_listed(text: str,        # any text
                 names: NameList,  # for example `census_names()`
                 ) -> Iterator[tuple[int, int]]:
-    "Where a listed first name is followed by a listed last name, both with a capital letter, perhaps an initial between."
+    "Where a listed first name and a listed last name stand, both with a capital letter, perhaps an initial between."
     end = 0
     for match in _PAIR.finditer(text):
         if match.start() >= end and match[1].lower() in names.first and match[2].lower() in names.last:
             end = match.end(2)
             yield match.start(), end
 
+# %% ../nbs/1_from_scratch/11_anonymization.ipynb #92994fa0
+_EDGE = "\ufffb"                                      # where a word ends without a blank; no pattern knows it
+_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_SEEN_OTHERWISE = regex.compile(rf"""(?x)
+    (?P<accented> \P{{M}} \p{{M}}+ ) | (?P<gone> \p{{DI}}) | (?P<wide> [０-９Ａ-Ｚａ-ｚ＠．＿＋])
+  | (?P<dash> [\p{{Pd}}\u2212--\-]) | (?P<blank> [\t\p{{Zs}}--\ ])
+  | (?P<edge> (?<= {_SPACELESS}) (?= [\p{{Latin}}\d]) | (?<= [\p{{Latin}}\d]) (?= {_SPACELESS}))""", regex.V1)
+_READ_AS = {"gone": lambda sign: "", "dash": lambda sign: "-", "blank": lambda sign: " ", "edge": lambda sign: _EDGE,
+            "accented": settle, "wide": lambda sign: unicodedata.normalize("NFKC", sign)}
+
+def _view(text: str) -> tuple[str, list[int], list[int]]:
+    "The text as the finders read it; where each of its characters begins and ends in the text."
+    pieces, starts, ends, last = [], [], [], 0
+    def take(piece, begin, end):
+        pieces.append(piece)
+        starts.extend([begin] * len(piece))
+        ends.extend([end] * len(piece))
+    for match in _SEEN_OTHERWISE.finditer(text):
+        as_it_is = range(last, match.start())
+        pieces.append(text[last:match.start()])
+        starts.extend(as_it_is)
+        ends.extend(place + 1 for place in as_it_is)
+        take(_READ_AS[match.lastgroup](match[0]), *match.span())
+        last = match.end()
+    pieces.append(text[last:])
+    return "".join(pieces), [*starts, *range(last, len(text))], [*ends, *range(last + 1, len(text) + 1)]
+
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #63bcaa03
 KINDS = ("URL", "EMAIL", "IBAN", "CARD", "IP", "PHONE", "NAME")     # the most certain first
 MARKS = tuple(f"[{kind}]" for kind in KINDS)
 _MARK = re.compile(rf"\[(?:{'|'.join(KINDS)})(?:-[0-9a-f]{{8}})?\]")
-_TAKEN = "\ufffc"
 
 @dataclass(frozen=True, order=True)
 class Span:
@@ -251,22 +320,30 @@ def _written(text: str, spans: list[tuple[int, int, str]]) -> str:
         last = end
     return "".join([*pieces, text[last:]])
 
+def _finders(regions: tuple[str, ...], names: NameList | None, all_urls: bool) -> list[tuple[str, Callable]]:
+    "The finders in order, each with the kind it finds."
+    def urls(text): return (span for span in find_urls(text) if all_urls or url_secrets(text[slice(*span)]))
+    finders = [("URL", urls), ("EMAIL", find_emails), ("IBAN", find_ibans), ("CARD", find_cards), ("IP", find_ips),
+               ("PHONE", find_digits), ("PHONE", partial(find_phones, regions=regions)),
+               ("NAME", find_handles), ("NAME", find_names)]
+    return finders + [("NAME", partial(find_listed, names=names))] * (names is not None)
+
 def find_personal(text: str,                                # any text
-                  regions: tuple[str, ...] = REGIONS,       # countries whose telephone numbers come without a country code
-                  names: NameList | None = None,            # look for listed names too, for example those of `census_names()`
+                  regions: tuple[str, ...] = REGIONS,       # countries whose numbers come without a country code
+                  names: NameList | None = None,            # look for listed names too, such as `census_names()`
                   all_urls: bool = True,                    # False: only web addresses with a secret in them
-                  ) -> list[Span]:                          # in order, none overlapping
-    "Find web and e-mail addresses, account and card numbers, machine addresses, telephone numbers and names."
+                  ) -> list[Span]:                          # in order, none overlapping; places in the text as given
+    """Find web and e-mail addresses, account and card numbers, machine addresses, telephone numbers and names.
+    Raises `TypeError` unless given a string, `ValueError` for an unknown region."""
     if not isinstance(text, str): raise TypeError(f"a text must be a string, not {text!r}; drop missing texts first")
-    def telling_urls(text): return (span for span in find_urls(text) if all_urls or url_secrets(text[slice(*span)]))
-    finders = [("URL", telling_urls), ("EMAIL", find_emails), ("IBAN", find_ibans), ("CARD", find_cards), ("IP", find_ips),
-               ("PHONE", find_digits), ("PHONE", lambda text: find_phones(text, regions)), ("NAME", find_handles), ("NAME", find_names)]
-    if names: finders.append(("NAME", lambda text: find_listed(text, names)))
-    found, left = [], _MARK.sub(lambda match: _TAKEN * len(match[0]), text)
-    for kind, find in finders:
+    view, starts, ends = _view(text)
+    found, left = [], _MARK.sub(lambda match: _COVER * len(match[0]), view)
+    for kind, find in _finders(regions, names, all_urls):
         spans = sorted(find(left))
-        found += [Span(start, end, kind, text[start:end]) for start, end in spans]
-        left = _written(left, [(start, end, _TAKEN * (end - start)) for start, end in spans])
+        for start, end in spans:
+            place = slice(starts[start], ends[end - 1])
+            found.append(Span(place.start, place.stop, kind, text[place]))
+        left = _written(left, [(start, end, _COVER * (end - start)) for start, end in spans])
     return sorted(found)
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #4287602c
@@ -282,23 +359,34 @@ def _international(number: str, regions: tuple[str, ...]) -> str:
 
 def _canonical(span: Span, regions: tuple[str, ...]) -> str:
     "One way of writing for all ways of writing the same value."
-    if span.kind in ("CARD", "IBAN"): return "".join(c for c in span.text if c.isalnum()).upper()
-    if span.kind == "IP": return ipaddress.ip_address(span.text).exploded
-    if span.kind == "PHONE": return _international(span.text, regions)
-    return " ".join(span.text.casefold().split())
+    text = _view(span.text)[0].replace(_EDGE, "")
+    if span.kind in ("CARD", "IBAN"): return "".join(c for c in text if c.isalnum()).upper()
+    if span.kind == "IP": return ipaddress.ip_address(re.sub(r"[^0-9A-Fa-f:.]", "", text)).exploded
+    if span.kind == "PHONE": return _international(text, regions)
+    return " ".join(text.casefold().split())
 
 def pseudonym(span: Span,           # from `find_personal`
               key: bytes,           # a secret of at least 16 bytes
               regions: tuple[str, ...] = REGIONS,  # countries whose telephone numbers come without a country code
               ) -> str:             # for example [NAME-3fa20b91]
-    "The same mark for the same person, as long as the key is the same. Raises `ValueError` for a key that is missing or short."
+    "The same mark for the same person and key. Raises `ValueError` for a key that is missing or short."
     if not isinstance(key, bytes) or len(key) < 16:
-        raise ValueError("pseudonyms need a secret key of at least 16 bytes: make one with secrets.token_bytes(32), keep it, and give it as key=")
-    digest = hmac.new(key, f"{span.kind}:{_canonical(span, regions)}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        raise ValueError("pseudonyms need a secret key of at least 16 bytes: make one with secrets.token_bytes(32), "
+                         "keep it, and give it as key=")
+    value = f"{span.kind}:{_canonical(span, regions)}".encode("utf-8", "surrogatepass")
+    digest = hmac.new(key, value, hashlib.sha256)
     return f"[{span.kind}-{digest.hexdigest()[:8]}]"
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #b9ea035c
 WAYS = ("mask", "pseudonymize", "remove")
+ROUNDS = 20                                           # of looking again, at most
+
+def _replaced(text: str, spans: list[Span], how: str, key: bytes | None, regions: tuple[str, ...]) -> str:
+    "The text with its spans masked, pseudonymized or removed; of two blanks around what is removed, one goes too."
+    words = {"mask": lambda span: f"[{span.kind}]", "pseudonymize": lambda span: pseudonym(span, key, regions),
+             "remove": lambda span: ""}[how]
+    blank = {span.start: how == "remove" and text[span.start - 1:span.start] == " " for span in spans}
+    return _written(text, [(span.start - blank[span.start], span.end, words(span)) for span in spans])
 
 def anonymize(text: str,                           # as it was collected or sent
               how: str = "mask",                   # one of `WAYS`
@@ -307,11 +395,13 @@ def anonymize(text: str,                           # as it was collected or sent
               names: NameList | None = None,       # as for `find_personal`
               all_urls: bool = True,               # as for `find_personal`
               ) -> str:
-    "Replace what `find_personal` finds. Doing it twice changes nothing. Raises `ValueError` for another way, or a bad key."
+    """Replace what `find_personal` finds. Doing it twice changes nothing. A text that still holds something after
+    `ROUNDS` rounds becomes one mark. Raises `ValueError` for another way, a bad key or an unknown region."""
     if how not in WAYS: raise ValueError(f"how is {how!r}; choose {', '.join(WAYS)}")
-    if how == "pseudonymize": pseudonym(Span(0, 0, "NAME", ""), key)          # a bad key shows at once, not at the first name
-    words = {"mask": lambda s: f"[{s.kind}]", "pseudonymize": lambda s: pseudonym(s, key, regions), "remove": lambda s: ""}[how]
-    while spans := find_personal(text, regions, names, all_urls):
-        blank = {s.start: how == "remove" and text[s.start - 1:s.start] == " " for s in spans}     # would be one too many
-        text = _written(text, [(s.start - blank[s.start], s.end, words(s)) for s in spans])
-    return text
+    if how == "pseudonymize": pseudonym(Span(0, 0, "NAME", ""), key)      # a bad key shows at once
+    for _ in range(ROUNDS):
+        spans = find_personal(text, regions, names, all_urls)
+        if not spans: return text
+        text = _replaced(text, spans, how, key, regions)
+    left = find_personal(text, regions, names, all_urls)
+    return f"[{left[0].kind}]" if left else text

@@ -5,6 +5,7 @@
 # %% ../nbs/1_from_scratch/04_collection.ipynb #52656fde
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -14,8 +15,9 @@ import os
 import posixpath
 import re
 import stat
+import time
 import zipfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -25,6 +27,7 @@ from urllib.parse import unquote
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard
 from huggingface_hub.errors import EntryNotFoundError
@@ -32,11 +35,12 @@ from huggingface_hub.errors import EntryNotFoundError
 from .data import atomic_path, hub_is_reachable
 
 # %% auto #0
-__all__ = ['MAX_DOCUMENT', 'MAX_PAGE', 'MAX_UNPACKED', 'MAX_RATIO', 'MAX_PAGES', 'MAX_LINE', 'TABLES', 'SCHEMA',
-           'UnreadableError', 'Document', 'make_document', 'CollectionReport', 'printable', 'files_of', 'open_regular',
-           'read_bytes', 'parse_html', 'html_text', 'main_text', 'epub_text', 'pdf_text', 'strip_gutenberg',
-           'plain_text', 'read_document', 'read_lines', 'jsonl_rows', 'csv_rows', 'parquet_rows', 'read_rows',
-           'read_hub', 'collect', 'save_documents', 'Repeated', 'peak_memory']
+__all__ = ['MAX_DOCUMENT', 'MAX_DAMAGE', 'MAX_PAGE', 'MAX_UNPACKED', 'MAX_RATIO', 'MAX_PAGES', 'MAX_STREAM', 'MAX_SECONDS',
+           'MAX_TRAILERS', 'MAX_LINE', 'TABLES', 'SCHEMA', 'UnreadableError', 'Document', 'make_document',
+           'CollectionReport', 'printable', 'files_of', 'open_regular', 'read_bytes', 'decode_text', 'parse_html',
+           'html_text', 'main_text', 'epub_text', 'pdf_text', 'strip_gutenberg', 'plain_text', 'read_document',
+           'read_lines', 'jsonl_rows', 'csv_rows', 'parquet_rows', 'read_rows', 'read_hub', 'collect', 'save_documents',
+           'Repeated', 'peak_memory']
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #82d6b5d3
 class UnreadableError(ValueError):
@@ -82,7 +86,8 @@ class CollectionReport:
         clean = set(self.kept) - {file for file, _ in self.refused}
         found = [{"file": file, "kept": self.kept[file], "refused": 0, "reason": "", "at": ""} for file in clean]
         found += [{"file": file, "kept": self.kept[file], "refused": count, "reason": reason,
-                   "at": ", ".join(map(str, self.places.get((file, reason), [])))} for (file, reason), count in self.refused.items()]
+                   "at": ", ".join(map(str, self.places.get((file, reason), [])))} for (file, reason),
+                   count in self.refused.items()]
         return sorted(found, key=lambda row: (row["file"], row["reason"]))
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #59524e34
@@ -109,7 +114,8 @@ def open_regular(path: Path,   # from `files_of`
     try:
         kind = path.lstat().st_mode
         if stat.S_ISLNK(kind): raise UnreadableError("a link; links are not followed")
-        if not stat.S_ISREG(kind): raise UnreadableError("a folder that cannot be opened" if stat.S_ISDIR(kind) else "no regular file")
+        if not stat.S_ISREG(kind):
+            raise UnreadableError("a folder that cannot be opened" if stat.S_ISDIR(kind) else "no regular file")
         return path.open("rb")
     except OSError as error: raise UnreadableError(f"cannot be opened: {error.strerror}") from error
 
@@ -118,165 +124,427 @@ def read_bytes(given: bytes | Path,           # a document, or where it lies
                ) -> bytes:
     "The bytes of a document. Raises `UnreadableError` if there are none, or too many."
     if isinstance(given, Path):
-        with open_regular(given) as file: given = file.read(max_bytes + 1)
+        with open_regular(given) as file:
+            try: given = file.read(max_bytes + 1)
+            except OSError as error: raise UnreadableError(f"cannot be read: {error.strerror}") from error
     if len(given) > max_bytes: raise UnreadableError(f"larger than the limit of {max_bytes:,} bytes; split it")
     if not given.strip(): raise UnreadableError("empty")
     return given
 
+# %% ../nbs/1_from_scratch/04_collection.ipynb #61ac4e22
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_TAG = re.compile(rb"<(/?[a-z][^\s>/]*)((?:[^>\"']|\"[^\"]*\"|'[^']*')*+)>?", re.I)
+_ATTRIBUTE = re.compile(rb"([^\s=>\"'/]+)(?:\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]*))?")
+_XML_CHARSET = re.compile(rb"\s*<\?xml\b[^>]*?\bencoding\s*=\s*[\"']\s*([\w.:-]+)")
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+def _encoding(label: str):
+    "The encoding of the web by this label, with its `name` and `codec_info`; None if there is none."
+    try: import webencodings
+    except ImportError as error:
+        raise UnreadableError('a charset needs webencodings: pip install "llmcourse[collection]"') from error
+    return webencodings.lookup(label)
+
+def _meta_charset(attributes: bytes) -> str:
+    "The charset that a `<meta>` tag names; empty if it names none that is known."
+    found = {name.lower(): value.strip(b"\"'") for name, value in reversed(_ATTRIBUTE.findall(attributes))}
+    label = found.get(b"charset", b"")
+    if not label and found.get(b"http-equiv", b"").lower() == b"content-type":
+        named = re.search(rb"charset\s*=\s*[\"']?([^\s\"';]+)", found.get(b"content", b""), re.I)
+        label = named[1] if named else b""
+    label = label.decode("latin-1")
+    return label if label and _encoding(label) else ""
+
+def _page_charset(content: bytes) -> str:
+    "The charset of the first `<meta>` tag that names one, outside of comments and scripts; each byte is seen once."
+    place = 0
+    while (place := content.find(b"<", place)) >= 0:
+        if content.startswith(b"<!--", place): place = content.find(b"-->", place + 2)
+        elif tag := _TAG.match(content, place):
+            name, place = tag[1].lower(), tag.end()
+            if name == b"meta" and (label := _meta_charset(tag[2])): return label
+            if name in (b"script", b"style", b"title"):
+                closing = re.compile(rb"</" + name, re.I).search(content, place)
+                place = closing.start() if closing else -1
+        else: place += 1
+        if place < 0: break
+    return ""
+
+def _named_charset(content: bytes, kind: str) -> str:
+    "What a page or chapter says of its own charset; UTF-16 cannot be said in ASCII."
+    declared = _XML_CHARSET.match(content[:1024])
+    labels = [_page_charset(content[:2**16]), declared[1].decode() if declared else ""]
+    for label in labels if kind == "html" else labels[::-1]:
+        found = _encoding(label) if label else None
+        if found: return "utf-8" if found.name.startswith("utf-16") else label.replace("x-user-defined", "windows-1252")
+    return ""
+
+# %% ../nbs/1_from_scratch/04_collection.ipynb #0ab4cb58
+MAX_DAMAGE = 0.02   # share of a text that may have to be replaced
+
+def _one_byte_or_replaced(error: UnicodeDecodeError) -> tuple[str, int]:
+    "As the WHATWG has it: a hole in a table of one byte is a control character, all else U+FFFD."
+    byte = error.object[error.start]
+    return chr(byte) if error.encoding == "charmap" and 0x80 <= byte < 0xa0 else "\ufffd", error.end
+
+codecs.register_error("llmcourse", _one_byte_or_replaced)
+
+def _utf16_without_mark(sample: bytes) -> str:
+    "Which UTF-16 it is, if every second byte is often zero and the others are not; else empty."
+    even, odd, half = sample[::2].count(0), sample[1::2].count(0), len(sample) / 2
+    if odd > 0.3 * half and even < 0.05 * half: return "utf-16-le"
+    return "utf-16-be" if even > 0.3 * half and odd < 0.05 * half else ""
+
+def _checked(text: str, name: str) -> str:
+    "The text, unless too much of it is replaced."
+    damage = text.count("\ufffd")
+    if damage <= max(3, MAX_DAMAGE * len(text)): return text
+    raise UnreadableError(f"damaged: {damage:,} of {len(text):,} characters are no {name.upper()}; "
+                          "repair it, or save it as UTF-8")
+
+def _guessed(content: bytes) -> tuple[str, str]:
+    "The text of bytes of which nothing is known, and its charset. Raises `UnreadableError` if it is anybody's guess."
+    charset = _utf16_without_mark(content[:4096])
+    if charset: return content.decode(charset, "replace"), charset
+    text = content.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    if bad == 0: return text, "utf-8"
+    if sum(character > "\x7f" for character in text) >= 2 * bad: return text, "utf-8"    # damaged: as many are right
+    if len(_NO_TEXT.findall(content)) > MAX_DAMAGE * len(content): raise UnreadableError("binary content, no text")
+    runs = [len(run) for run in _HIGH.findall(content)]
+    if sum(length for length in runs if length > 2) > sum(runs) / 2:       # Finnish has pairs
+        raise UnreadableError("neither UTF-8 nor Western, and no charset is named; save it as UTF-8")
+    return content.decode("cp1252", "llmcourse"), "windows-1252"
+
+def decode_text(content: bytes,      # as it was stored or sent
+                charset: str = "",   # that came with it, as in an HTTP header; one that nobody knows is ignored
+                kind: str = "text",  # text, html or xml: the latter two can name their charset
+                ) -> str:            # what no charset allows is U+FFFD
+    """Decode bytes as browsers do: a byte order mark, the charset given, the one named inside, the bytes themselves.
+
+    Raises `UnreadableError` for a text of which more than `MAX_DAMAGE` would be U+FFFD, for the charsets that the
+    [WHATWG](https://encoding.spec.whatwg.org/) forbids, and if no charset is named and none is likely.
+    """
+    for mark, name in _BOMS:
+        if content.startswith(mark):
+            text = content[len(mark):].decode(name, "replace")
+            break
+    else:
+        if not (charset and _encoding(charset)): charset = "" if kind == "text" else _named_charset(content, kind)
+        if not charset: text, name = _guessed(content)
+        else:
+            encoding = _encoding(charset)
+            text, name = encoding.codec_info.decode(content, "llmcourse")[0], encoding.name
+            if name == "replacement":
+                raise UnreadableError(f"written in {charset}, which is not safe to read; save it as UTF-8")
+    return _checked(text, name)
+
 # %% ../nbs/1_from_scratch/04_collection.ipynb #1d22d8b0
 MAX_PAGE = 2_000_000   # bytes of one web page or chapter, as its tree takes far more memory
-_FURNITURE = frozenset(("script", "style", "noscript", "template", "iframe", "head", "nav", "header", "footer", "aside", "form", "svg", "button"))
-_BLOCKS = frozenset(("p", "div", "li", "br", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "td", "th", "blockquote", "section", "article", "pre"))
+_FURNITURE = frozenset(("script", "style", "noscript", "template", "iframe", "head", "nav", "aside", "svg",
+                        "button", "select", "textarea", "datalist", "audio", "video", "canvas"))
+_SECTIONS = ("article", "section", "main", "blockquote")      # a header or footer in one of these belongs to the text
+_BLOCKS = frozenset(
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure "
+    "footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li listing main menu nav ol p plaintext pre search "
+    "section summary table tbody td tfoot th thead tr ul xmp".split())
+_SUPERSCRIPT = str.maketrans("0123456789+-=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ")
+_BODY_ENDS = re.compile(r"</(?:body|html)\s{0,9}>", re.I)       # browsers go on behind these, lxml does not
 
-def _is_utf8(content: bytes) -> bool:
-    try: content.decode("utf-8")
-    except UnicodeDecodeError: return False
-    return True
-
-def parse_html(content: bytes,  # a web page, however broken
-               ):               # the root of its tree, an element of lxml
-    "The tree of a page, without comments. Raises `UnreadableError` if it has none."
+def parse_html(content: bytes,     # a web page, however broken
+               charset: str = "",  # that came with it, as in `decode_text`
+               ):                  # the root of its tree, an element of lxml
+    "The tree of a page, without comments. Raises `UnreadableError` if it has none, or one too deep for its parser."
     try: from lxml import etree, html
-    except ImportError as error: raise UnreadableError('HTML needs lxml: pip install "llmcourse[collection]"') from error
-    encoding = "utf-8" if _is_utf8(content) else None           # None: lxml looks for what the page says
-    parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding=encoding)
-    try: return html.document_fromstring(content, parser=parser)
+    except ImportError as error:
+        raise UnreadableError('HTML needs lxml: pip install "llmcourse[collection]"') from error
+    text = decode_text(content, charset, "html").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+    parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding="utf-8", huge_tree=True)
+    try: root = html.document_fromstring(_BODY_ENDS.sub("", text).encode("utf-8", "replace"), parser=parser)
     except (etree.LxmlError, ValueError) as error: raise UnreadableError(f"damaged HTML ({error})") from error
+    if any(entry.level == etree.ErrorLevels.FATAL for entry in parser.error_log):
+        raise UnreadableError(f"damaged HTML ({parser.error_log.last_error.message[:80]})")
+    return root
 
-def html_text(content: bytes,  # a web page
-              ) -> str:        # paragraphs apart by an empty line
-    "What a reader of the page would read, without scripts, styles, menus and forms."
+class _Page:
+    "Collects what a reader of a page sees, block by block."
+    def __init__(self): self.blocks, self.pieces, self.inside = [], [], Counter()
+
+    def mark(self, tag: str, step: int) -> None:
+        "A tag begins (1) or ends (-1)."
+        if tag in _BLOCKS: self.end_block()
+        if tag == "br" and step == 1: self.pieces.append("\n")
+        self.inside[tag] += step
+
+    def write(self, text: str | None) -> None:
+        "Text between two tags: any white space is one blank, but for text that is set already."
+        if not text: return
+        if not self.inside["pre"]: text = re.sub(r"[ \t\n\f\r]+", " ", text)
+        if self.inside["sup"] and all(ord(c) in _SUPERSCRIPT for c in text.strip()): text = text.translate(_SUPERSCRIPT)
+        self.pieces.append(text)
+
+    def end_block(self) -> None:
+        "Whatever follows is a new paragraph."
+        text = "".join(self.pieces)
+        if not self.inside["pre"]: text = re.sub(" ?\n ?", "\n", re.sub(" +", " ", text)).strip()
+        self.pieces = []
+        if text.strip(): self.blocks.append(re.sub("\n{3,}", "\n\n", text.strip("\n")))
+
+def html_text(content: bytes,     # a web page
+              charset: str = "",  # that came with it, as in `decode_text`
+              ) -> str:           # paragraphs apart by an empty line
+    "What a reader of the page would read, without scripts, styles, menus and the controls of forms."
     if len(content) > MAX_PAGE: raise UnreadableError(f"a page over the limit of {MAX_PAGE:,} bytes")
-    root = parse_html(content)
+    root = parse_html(content, charset)
     from lxml import etree
-    pieces, walk = [], etree.iterwalk(root, events=("start", "end"))
+    page, walk = _Page(), etree.iterwalk(root, events=("start", "end"))
     for event, element in walk:
-        if element.tag in _BLOCKS: pieces.append("\n\n")
-        if event == "end": pieces.append(element.tail or "")      # the text behind it
-        elif element.tag in _FURNITURE: walk.skip_subtree()
-        else: pieces.append(element.text or "")
-    return "\n\n".join(filter(None, map(str.strip, "".join(pieces).split("\n\n"))))
+        tag = element.tag
+        if event == "end":
+            page.mark(tag, -1)
+            page.write(element.tail)      # the text behind it
+            continue
+        about_page = tag in ("header", "footer") and not any(page.inside[section] for section in _SECTIONS)
+        page.mark(tag, 1)
+        if tag in _FURNITURE or about_page: walk.skip_subtree()
+        else: page.write(element.text)
+    page.end_block()
+    return "\n\n".join(page.blocks)
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #49f30dc2
-def main_text(content: bytes,  # a web page
-              ) -> str:        # empty if there is none
+def main_text(content: bytes,     # a web page
+              charset: str = "",  # that came with it, as in `decode_text`
+              ) -> str:           # empty if there is none
     "The main text of a page, as trafilatura finds it (Barbaresi 2021)."
     try: import trafilatura
-    except ImportError as error: raise UnreadableError('the main text needs trafilatura: pip install "llmcourse[collection]"') from error
+    except ImportError as error:
+        raise UnreadableError('the main text needs trafilatura: pip install "llmcourse[collection]"') from error
     if len(content) > MAX_PAGE: raise UnreadableError(f"a page over the limit of {MAX_PAGE:,} bytes")
-    return trafilatura.extract(content, include_comments=False) or ""
+    return trafilatura.extract(parse_html(content, charset), include_comments=False) or ""
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #fe570279
-MAX_UNPACKED = 50_000_000   # bytes that come out of one archive
+MAX_UNPACKED = 50_000_000   # bytes that come out of one archive or PDF
 MAX_RATIO = 100             # bytes that come out for one that went in; English text reaches 5
 
 class _Archive:
     "The members of a ZIP archive, within the limits, whatever its headers say."
     def __init__(self, content: bytes):
         self.zip, self.left = zipfile.ZipFile(io.BytesIO(content)), min(MAX_UNPACKED, MAX_RATIO * len(content))
+        self.names = {info.filename.casefold(): info.filename for info in self.zip.infolist()}
         for info in self.zip.infolist():
             inside = posixpath.normpath(info.filename.replace("\\", "/"))
-            if inside.startswith(("../", "/")) or inside[1:2] == ":": raise UnreadableError(f"holds a path that leads out of it: {printable(info.filename)[:60]!r}")
+            if inside.startswith(("../", "/")) or inside[1:2] == ":":
+                raise UnreadableError(f"holds a path that leads out of it: {printable(info.filename)[:60]!r}")
 
     def read(self, name: str) -> bytes:
-        info, pieces = self.zip.getinfo(name), []
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):       # the others unpack without a limit
+        info, pieces = self.zip.getinfo(name if name in self.zip.NameToInfo
+                                        else self.names.get(name.casefold(), name)), []
+        if info.compress_type not in (zipfile.ZIP_STORED,
+                                      zipfile.ZIP_DEFLATED):       # the others unpack without a limit
             raise UnreadableError("packed in a way that EPUB does not allow")
         with self.zip.open(info) as member:
             while piece := member.read(2**16):
                 pieces.append(piece)
                 self.left -= len(piece)
-                if self.left < 0: raise UnreadableError(f"a ZIP bomb: it unpacks to over {MAX_UNPACKED:,} bytes, or over {MAX_RATIO} times its size")
+                if self.left < 0:
+                    raise UnreadableError(
+                        f"a ZIP bomb: it unpacks to over {MAX_UNPACKED:,} bytes, or over {MAX_RATIO} times its size")
         return b"".join(pieces)
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #0059d5e3
-def epub_text(content: bytes,  # an EPUB file
-              page_reader: Callable[[bytes], str] = html_text,  # reads a chapter
-              ) -> str:        # its chapters in the order of reading
-    "The text of an EPUB. Raises `UnreadableError` if it is none, is damaged or locked, or a bomb."
+def _open_book(archive: _Archive) -> list:
+    "The entries of the spine, in the order of reading: a name inside the archive, or the reason why there is none."
     try: from lxml import etree
-    except ImportError as error: raise UnreadableError('EPUB needs lxml: pip install "llmcourse[collection]"') from error
-    def tree(name): return etree.fromstring(archive.read(name), etree.XMLParser(resolve_entities=False, no_network=True))
+    except ImportError as error:
+        raise UnreadableError('EPUB needs lxml: pip install "llmcourse[collection]"') from error
+    def tree(name):
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+        return etree.fromstring(archive.read(name), parser)
+    if "META-INF/container.xml" not in archive.zip.namelist():
+        raise UnreadableError("a ZIP archive and no EPUB; unpack it first")
+    package = tree("META-INF/container.xml").find(".//{*}rootfile").get("full-path")
+    book, place = tree(package), posixpath.dirname(package)
+    items = {item.get("id"): item for item in book.iterfind("{*}manifest/{*}item")}
+    spine = []
+    for entry in book.iterfind("{*}spine/{*}itemref"):
+        item, steps = items.get(entry.get("idref")), 0
+        while item is not None and _is_media(item) and item.get("fallback") and steps < 10:     # another form of it
+            item, steps = items.get(item.get("fallback")), steps + 1
+        if item is None or not item.get("href"): spine.append(UnreadableError("a chapter that the book does not list"))
+        elif not _is_media(item):
+            spine.append(posixpath.normpath(posixpath.join(place, item.get("href").partition("#")[0])))
+    return spine
+
+def _is_media(item) -> bool: return item.get("media-type", "").startswith(("image/", "audio/", "video/", "font/"))
+
+def _read_chapter(archive: _Archive, name: str, page_reader: Callable[[bytes], str]) -> str:
+    content = archive.read(name if name in archive.zip.NameToInfo else unquote(name))
+    if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableError("locked or damaged")
+    text = decode_text(content, kind="xml")
+    return page_reader(b"\xef\xbb\xbf" + text.encode()) if text.strip() else ""
+
+def epub_text(content: bytes,  # an EPUB file
+              page_reader: Callable[[bytes], str] = html_text,  # reads a chapter, which it is given in UTF-8
+              lost: list | None = None,  # collects pairs of a number and an `UnreadableError`: chapters passed over
+              ) -> str:        # its chapters in the order of reading
+    "The text of an EPUB. Raises `UnreadableError` if it is none, is damaged or locked as a whole, or a bomb."
+    lost = [] if lost is None else lost
     try:
-        archive = _Archive(content)
-        if "META-INF/container.xml" not in archive.zip.namelist(): raise UnreadableError("a ZIP archive and no EPUB; unpack it first")
-        package = tree("META-INF/container.xml").find(".//{*}rootfile").get("full-path")
-        book, place = tree(package), posixpath.dirname(package)
-        manifest = {item.get("id"): item.get("href") for item in book.iterfind("{*}manifest/{*}item")}
-        chapters = []
-        for entry in book.iterfind("{*}spine/{*}itemref"):
-            chapter = archive.read(posixpath.normpath(posixpath.join(place, unquote(manifest[entry.get("idref")]))))
-            if b"\0" in chapter: raise UnreadableError("a chapter that is locked or damaged")
-            if chapter.strip(): chapters.append(page_reader(chapter))
-        return "\n\n".join(chapters)
+        archive, chapters = _Archive(content), []
+        for number, name in enumerate(_open_book(archive), 1):
+            try:
+                if isinstance(name, UnreadableError): raise name
+                chapters.append(_read_chapter(archive, name, page_reader))
+            except Exception as error:        # a damaged file raises many types
+                if archive.left < 0: raise
+                reason = error if isinstance(error, UnreadableError) else f"damaged or missing ({type(error).__name__})"
+                lost.append((number, UnreadableError(f"one chapter: {reason}")))
     except UnreadableError: raise
-    except Exception as error: raise UnreadableError(f"damaged EPUB ({type(error).__name__})") from error    # a damaged file raises many types
+    except Exception as error: raise UnreadableError(f"damaged EPUB ({type(error).__name__})") from error
+    if any(chapters): return "\n\n".join(filter(None, chapters))
+    raise lost[0][1] if lost else UnreadableError("a book without text, perhaps of pictures")
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #9d9e0b35
-MAX_PAGES = 1_000   # of a PDF
+MAX_PAGES = 1_000       # of a PDF
+MAX_STREAM = 10_000_000 # bytes of one stream of a PDF, which may be a page
+MAX_SECONDS = 60        # of a processor, for one PDF
+MAX_TRAILERS = 200      # a PDF has one, and one for each time that it was changed; a damaged one is searched for them
+
+class _Clocked(io.BytesIO):
+    "A file that looks at the clock while it is read; `problem` says that it took too long, or held too much."
+    left, reads, problem = MAX_UNPACKED, 0, None
+
+    def check(self) -> None:
+        if self.left < 0: self.problem = UnreadableError(f"a PDF bomb: it unpacks to over {MAX_UNPACKED:,} bytes")
+        elif time.thread_time() > self.deadline:
+            self.problem = UnreadableError(f"takes over {MAX_SECONDS} seconds; split it")
+        if self.problem: raise self.problem
+
+    def read(self, *size) -> bytes:
+        self.reads += 1
+        if self.reads % 256 == 0: self.check()
+        return super().read(*size)
+
+def _counting_reader(file: _Clocked):
+    "A reader of PDF whose streams count what they unpack to."
+    import pypdf
+    from pypdf.generic import DecodedStreamObject, EncodedStreamObject
+
+    class Reader(pypdf.PdfReader):
+        def cache_indirect_object(self, generation, idnum, obj):
+            if type(obj) in counted: obj.__class__, obj.counted = counted[type(obj)], False
+            return super().cache_indirect_object(generation, idnum, obj)
+
+    def counting(kind: type) -> type:
+        def get_data(self) -> bytes:
+            data = kind.get_data(self)
+            if not self.counted: file.left, self.counted = file.left - len(data), True
+            file.check()
+            return data
+        return type(kind.__name__, (kind,), {"get_data": get_data})
+
+    counted = {kind: counting(kind) for kind in (EncodedStreamObject, DecodedStreamObject)}
+    return Reader(file)
+
+def _pdf_pages(content: bytes, lost: list) -> list[str]:
+    "The text of each page that can be read."
+    try: import pypdf
+    except ImportError as error:
+        raise UnreadableError('PDF needs pypdf: pip install "llmcourse[collection]"') from error
+    if content.count(b"trailer") > MAX_TRAILERS: raise UnreadableError(f"damaged PDF (over {MAX_TRAILERS} trailers)")
+    ways = ("zlib", "lzw", "run_length", "brotli", "array_based_stream")
+    limits = {f"{way}_maximum_output_length": MAX_STREAM for way in ways}
+    file, texts = _Clocked(content), []
+    file.deadline = time.thread_time() + MAX_SECONDS
+    with pypdf.apply_configuration(**limits):
+        reader = _counting_reader(file)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise UnreadableError("locked by a password; unlock it and try again")
+        if len(reader.pages) > MAX_PAGES:
+            raise UnreadableError(f"{len(reader.pages)} pages, over the limit of {MAX_PAGES}; split it")
+        for number, page in enumerate(reader.pages, 1):
+            try: texts.append(page.extract_text())
+            except Exception as error:
+                lost.append((number, UnreadableError(f"one page: damaged ({type(error).__name__})")))
+            if file.problem: raise file.problem       # also if somebody else has caught it
+    return texts
 
 def pdf_text(content: bytes,  # a PDF file
+             lost: list | None = None,  # collects pairs of a number and an `UnreadableError`: pages passed over
              ) -> str:        # its pages, one after another
-    "The text of a PDF. Raises `UnreadableError` if it is damaged, locked, or holds none."
-    try: from pypdf import PdfReader
-    except ImportError as error: raise UnreadableError('PDF needs pypdf: pip install "llmcourse[collection]"') from error
+    "The text of a PDF. Raises `UnreadableError` if it is damaged, locked, a bomb, or holds none."
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)       # what it has to say stands in our reasons
-    try:
-        reader = PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""): raise UnreadableError("locked by a password; unlock it and try again")
-        if len(reader.pages) > MAX_PAGES: raise UnreadableError(f"{len(reader.pages)} pages, over the limit of {MAX_PAGES}; split it")
-        text = "\n\n".join(page.extract_text() for page in reader.pages)
+    lost = [] if lost is None else lost
+    try: texts = _pdf_pages(content, lost)
     except UnreadableError: raise
-    except Exception as error: raise UnreadableError(f"damaged PDF ({type(error).__name__})") from error    # a damaged file raises many types
-    if not text.strip(): raise UnreadableError("a PDF without text, perhaps a scan; run it through OCR")
-    return text
+    except Exception as error:
+        raise UnreadableError(f"damaged PDF ({type(error).__name__})") from error    # of many types
+    if any(text.strip() for text in texts): return "\n\n".join(texts)
+    raise lost[0][1] if lost else UnreadableError("a PDF without text, perhaps a scan; run it through OCR")
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #a5ec9a84
-_GUTENBERG = re.compile(r"\*\*\*\s*START OF TH(?:E|IS) PROJECT GUTENBERG[^*]*\*\*\*(.*?)"
-                        r"(?:End of (?:the )?Project Gutenberg[^\n]*\s*)?\*\*\*\s*END OF TH(?:E|IS) PROJECT GUTENBERG", re.S | re.I)
+_GUTENBERG_START = re.compile(r"\*{3}\s{0,9}START OF TH(?:E|IS) PROJECT GUTENBERG.{0,500}?\*{3}[^\S\n]*$|"
+                              r"^\*{1,3}\s?END\*{0,3}\s?THE SMALL PRINT!.{0,200}?\*[^\S\n]*$", re.S | re.I | re.M)
+_GUTENBERG_END = re.compile(r"\*{3}\s{0,9}END OF TH(?:E|IS) PROJECT GUTENBERG|"
+                            r"^[^\S\n]*End of (?:th(?:e|is) )?Project Gutenberg", re.I | re.M)
 
-def strip_gutenberg(text: str,  # a book of Project Gutenberg, or any text
+def strip_gutenberg(text: str,  # a book of Project Gutenberg, several behind each other, or any text
                     ) -> str:   # the book; any other text as it was
     "What stands between the two marks of Project Gutenberg, if both are there."
-    found = _GUTENBERG.search(text)
-    return found[1].strip() if found else text
+    books, place = [], 0
+    while (start := _GUTENBERG_START.search(text, place)) and (end := _GUTENBERG_END.search(text, start.end())):
+        books.append(text[start.end():end.start()].strip())
+        place = end.end()
+    return "\n\n".join(books) if books else text
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #e3adfe6d
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 
-def plain_text(content: bytes,  # a file without a format
+def plain_text(content: bytes,     # a file without a format
+               charset: str = "",  # that came with it, as in `decode_text`
                ) -> str:
     "Decode text. Raises `UnreadableError` for what only has the name of it, or is damaged."
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")): encoding = "utf-16"
-    else: encoding = "utf-8-sig" if _is_utf8(content) else "cp1252"
-    text = content.decode(encoding, "replace")
-    if "\0" in text or len(_CONTROL.findall(text)) > 0.02 * len(text): raise UnreadableError("binary content, no text")
-    if encoding == "cp1252" and not content.decode("utf-8", "ignore").isascii():
-        raise UnreadableError("damaged: UTF-8 with bytes that are not; repair it and try again")
+    text = decode_text(content, charset)
+    if "\0" in text or len(_CONTROL.findall(text)) > MAX_DAMAGE * len(text):
+        raise UnreadableError("binary content, no text")
     return text
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #f1747f62
 _PAGE = re.compile(rb"(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+)?html\b", re.S)
 
+def _read_any(ending: str, content: bytes, page_reader: Callable[[bytes], str], charset: str,
+              lost: list | None) -> tuple[str, str]:
+    start = content[:2048].replace(b"\0",
+                                   b"").lstrip(b"\xef\xbb\xbf\xfe\xff \t\r\n").lower()      # UTF-16 reads like ASCII so
+    if start.startswith(b"%pdf-"): return "pdf", pdf_text(content, lost)
+    if start.startswith(b"pk\3\4"): return "epub", epub_text(content, page_reader, lost)
+    if _PAGE.match(start[:1024]) or ending in (".html", ".htm", ".xhtml"):
+        text = decode_text(content, charset, "html")
+        if "\0" in text: raise UnreadableError("binary content, no page")
+        return "html", page_reader(b"\xef\xbb\xbf" + text.encode())
+    if ending in (".pdf", ".epub"): raise UnreadableError(f"called {ending[1:].upper()} and is none")
+    return "text", strip_gutenberg(plain_text(content, charset))
+
 def read_document(name: str,              # as the file is called
                   given: bytes | Path,    # what is in it, or where it lies
                   max_bytes: int = MAX_DOCUMENT,  # refuse anything larger
                   page_reader: Callable[[bytes], str] = html_text,  # of web pages and chapters; or `main_text`
+                  charset: str = "",      # that came with it, such as that of an HTTP header
+                  lost: list | None = None,  # collects the chapters and pages passed over
                   ) -> tuple[str, str]:   # its type, `html`, `pdf`, `epub` or `text`; its text
-    "Read one document, by its content rather than its name. Raises `UnreadableError` with the reason."
-    content, ending = read_bytes(given, max_bytes), Path(name).suffix.lower()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")): content = plain_text(content).encode()       # UTF-16, which may hold a page
-    start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"%pdf-"): kind, text = "pdf", pdf_text(content)
-    elif start.startswith(b"pk\3\4"): kind, text = "epub", epub_text(content, page_reader)
-    elif b"\0" not in content and (_PAGE.match(start) or ending in (".html", ".htm", ".xhtml")): kind, text = "html", page_reader(content)
-    elif ending in (".pdf", ".epub"): raise UnreadableError(f"called {ending[1:].upper()} and is none")
-    else: kind, text = "text", strip_gutenberg(plain_text(content))
+    "Read one document, by its content rather than its name. Raises `UnreadableError` with the reason, never another."
+    content = read_bytes(given, max_bytes)
+    try: kind, text = _read_any(Path(name).suffix.lower(), content, page_reader, charset, lost)
+    except UnreadableError: raise
+    except Exception as error:
+        raise UnreadableError(f"cannot be read ({type(error).__name__})") from error     # of many types
     if not text.strip(): raise UnreadableError("no text in it")
     return kind, text
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #ea8d42ca
-MAX_LINE = 10_000_000   # bytes of one line or record
+MAX_LINE = 10_000_000   # bytes of one line, record or cell
 
 def read_lines(file: BinaryIO,            # open in binary mode
                max_bytes: int = MAX_LINE, # of one line
@@ -290,82 +558,181 @@ def read_lines(file: BinaryIO,            # open in binary mode
             while not line.endswith(b"\n") and line: line = file.readline(2**16)
             yield number, UnreadableError(f"a line over the limit of {max_bytes:,} bytes")
 
+# %% ../nbs/1_from_scratch/04_collection.ipynb #65c41168
+class _Recoded(io.RawIOBase):
+    "A file in another charset, read as UTF-8, a piece at a time."
+    def __init__(self, file: BinaryIO, codec: codecs.CodecInfo):
+        self.file, self.decoder, self.left = file, codec.incrementaldecoder("replace"), b""
+
+    def readable(self) -> bool: return True
+
+    def readinto(self, buffer) -> int:
+        piece = b"more"
+        while not self.left and piece:
+            piece = self.file.read(2**16)
+            self.left = self.decoder.decode(piece, final=not piece).encode()
+        count = min(len(buffer), len(self.left))
+        buffer[:count], self.left = self.left[:count], self.left[count:]
+        return count
+
+def _in_utf8(file: BinaryIO, charset: str) -> BinaryIO:
+    "The same file, recoded if it is in UTF-16, or in the charset given."
+    head = b""
+    if hasattr(file, "peek"): head = file.peek(4096)[:4096]
+    elif file.seekable():
+        place = file.tell()
+        head = file.read(4096)
+        file.seek(place)
+    mark, name = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), (b"", ""))
+    encoding = None if name or not charset else _encoding(charset)
+    codec = encoding.codec_info if encoding else codecs.lookup(name or _utf16_without_mark(head) or "utf-8")
+    if codec.name == "utf-8": return file
+    file.read(len(mark))
+    return io.BufferedReader(_Recoded(file, codec), 2**16)
+
+def _decoded_line(line: bytes) -> str | UnreadableError:
+    "One line of a table, or the reason why it is none."
+    try: return line.decode()
+    except UnicodeDecodeError: pass
+    try: return _checked(*_guessed(line))
+    except UnreadableError as error: return error
+
 # %% ../nbs/1_from_scratch/04_collection.ipynb #adeb0003
 def _usable(text) -> str | UnreadableError:
     "A cell if it is a text."
+    if isinstance(text, UnreadableError): return text
     if not isinstance(text, str): return UnreadableError("no text in the column")
     if not text.strip(): return UnreadableError("an empty text")
     try: text.encode()
     except UnicodeEncodeError: return UnreadableError("half of a surrogate pair, which is no character")
     return text
 
-def _no_column(column: str, found: Iterable[str]) -> UnreadableError:
-    return UnreadableError(printable(f"no column {column!r}; it has {', '.join(map(repr, list(found)[:8])) or 'none'}"[:300]))
+def _find_column(column: str, names: Iterable[str]) -> int:
+    "The place of the one column of this name. Raises `UnreadableError` if there is none, or more than one."
+    names = list(names)
+    if names.count(column) == 1: return names.index(column)
+    if column in names:
+        raise UnreadableError(f"{names.count(column)} columns are called {column!r}; rename all but one")
+    raise UnreadableError(printable(f"no column {column!r}; it has {', '.join(map(repr, names[:8])) or 'none'}"[:300]))
 
-def jsonl_rows(file: BinaryIO,    # open in binary mode
-               text_column: str,  # whose value is the text
+def jsonl_rows(file: BinaryIO,     # open in binary mode
+               text_column: str,   # whose value is the text
+               charset: str = "",  # of the file, if it is neither UTF-8 nor UTF-16
                ) -> Iterator[tuple[int, str | UnreadableError]]:  # number of the line; text
     "The texts of JSON lines."
-    for number, line in read_lines(file):
+    for number, line in read_lines(_in_utf8(file, charset)):
+        if not isinstance(line, UnreadableError): line = _decoded_line(line)
         if isinstance(line, UnreadableError): yield number, line
         elif line.strip():
-            try: row = json.loads(line.decode())
-            except UnicodeDecodeError: yield number, UnreadableError("invalid UTF-8")
+            try: row = json.loads(line)
             except (ValueError, RecursionError): yield number, UnreadableError("no JSON")
-            else: yield number, _usable(row.get(text_column)) if isinstance(row, dict) else UnreadableError("no JSON object")
+            else:
+                text = row.get(text_column) if isinstance(row, dict) else UnreadableError("no JSON object")
+                yield number, _usable(text)
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #1f83b122
+_CELL = r'(?:"(?:[^"]|"")*+"|[^",\r\n]*+)'
+_WHOLE_ROW = re.compile(rf'(?:{_CELL},)*+(?:{_CELL}|"(?:[^"]|"")*+)[\r\n]*')       # or one whose last cell goes on
+
 class _Lines:
     "Lines as the csv module wants them, which outlive their errors as a generator would not."
-    def __init__(self, file: BinaryIO): self.lines, self.number = read_lines(file), 0
+    def __init__(self, file: BinaryIO): self.lines, self.number, self.back = read_lines(file), 0, deque()
     def __iter__(self): return self
-    def begin(self) -> None: self.size, self.problem = 0, None
+    def begin(self) -> None: self.size, self.problem, self.record = 0, None, []
 
     def __next__(self) -> str:
-        self.number, line = next(self.lines)
-        if isinstance(line, UnreadableError): self.problem, line = line, b"\n"
-        self.size += len(line)
-        if self.size > MAX_LINE: raise UnreadableError(f"a record over the limit of {MAX_LINE:,} bytes")
-        try: return line.decode()
-        except UnicodeDecodeError: self.problem = UnreadableError("invalid UTF-8")
-        return line.decode("utf-8", "replace")
+        self.number, line = self.back.popleft() if self.back else next(self.lines)
+        self.record.append((self.number, line))
+        self.size += 1 if isinstance(line, UnreadableError) else len(line)
+        if self.size > MAX_LINE:
+            self._pass_over()
+            raise UnreadableError(f"a record over the limit of {MAX_LINE:,} bytes")
+        text = line if isinstance(line, UnreadableError) else _decoded_line(line)
+        if not isinstance(text, UnreadableError): return text
+        self.problem = text
+        return "\n" if isinstance(line, UnreadableError) else line.decode("utf-8", "replace")
 
-def csv_rows(file: BinaryIO,    # open in binary mode
-             text_column: str,  # as the first line calls it
+    def _pass_over(self) -> None:
+        "Go on behind the quotation mark that closes this record; behind the file, if none does."
+        marks = sum(line.count(b'"') for _, line in self.record if isinstance(line, bytes))
+        self.record, self.back = [], deque()
+        for self.number, line in self.lines if marks % 2 else ():
+            marks += line.count(b'"') if isinstance(line, bytes) else 0
+            if marks % 2 == 0: return
+
+    def once_more(self) -> None:
+        "The record is bad: its lines after the first are records of their own, if each looks like one."
+        rest = self.record[1:]
+        if rest and all(isinstance(line, bytes) and _WHOLE_ROW.fullmatch(line.decode("utf-8", "replace")) for _,
+                        line in rest):
+            self.number = self.record[0][0]
+            self.back.extendleft(reversed(rest))
+
+def csv_rows(file: BinaryIO,     # open in binary mode
+             text_column: str,   # as the first line calls it
+             charset: str = "",  # of the file, if it is neither UTF-8 nor UTF-16
              ) -> Iterator[tuple[int, str | UnreadableError]]:  # number of the line where the record ends; text
-    "The texts of comma-separated values (RFC 4180). Raises `UnreadableError` if the header has no such column."
-    lines = _Lines(file)
+    "The texts of comma-separated values (RFC 4180). Raises `UnreadableError` if the header has no such column, or two."
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))         # 131,072 unless told, for the whole process
+    lines = _Lines(_in_utf8(file, charset))
     reader, header = csv.reader(lines, strict=True), None
     while True:
         lines.begin()
         try: row = next(reader)
         except StopIteration: return
-        except (UnreadableError, csv.Error) as error: row, lines.problem = [], UnreadableError(str(error))
+        except (UnreadableError, csv.Error) as error:
+            row, lines.problem = [], UnreadableError(str(error))
+            lines.once_more()
         if header is None:
-            header = row
-            if text_column not in header: raise lines.problem or _no_column(text_column, header)
+            if lines.problem: raise lines.problem
+            header, place = row, _find_column(text_column, row)
         elif lines.problem: yield lines.number, lines.problem
-        elif row: yield lines.number, _usable(row[header.index(text_column)]) if len(row) == len(header) else UnreadableError(f"a ragged row (cells: {len(row)}, header: {len(header)})")
+        elif row and len(row) != len(header):
+            yield lines.number, UnreadableError(f"a ragged row (cells: {len(row)}, header: {len(header)})")
+        elif row: yield lines.number, _usable(row[place])
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #a8553c19
+def _open_parquet(file: BinaryIO, column: str) -> pq.ParquetFile:
+    "A file whose one column of this name holds text. Raises `UnreadableError` if it has none, or is a bomb."
+    table = pq.ParquetFile(file)
+    _find_column(column, table.schema_arrow.names)
+    kind = table.schema_arrow.field(column).type
+    if pa.types.is_dictionary(kind): kind = kind.value_type
+    if not any(is_text(kind) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        raise UnreadableError(f"the column {column!r} holds {kind} and no text")
+    place = [table.schema.column(i).path for i in range(len(table.schema))].index(column)
+    for group in range(table.num_row_groups):
+        chunk = table.metadata.row_group(group).column(place)
+        if chunk.total_uncompressed_size > max(MAX_UNPACKED, MAX_RATIO * chunk.total_compressed_size):
+            raise UnreadableError(
+                f"a Parquet bomb: it unpacks to over {MAX_UNPACKED:,} bytes and over {MAX_RATIO} times its size")
+    return pq.ParquetFile(file, metadata=table.metadata, pre_buffer=False, buffer_size=2**20, read_dictionary=[column])
+
+def _cells(column: pa.DictionaryArray) -> Iterator[bytes | None | UnreadableError]:
+    "The cells of some rows: bytes, as nothing promises that they are UTF-8."
+    if isinstance(column, pa.ChunkedArray): column = column.combine_chunks()
+    sizes = pc.fill_null(pc.take(pc.binary_length(column.dictionary), column.indices), 0)
+    if (pc.sum(sizes).as_py() or 0) <= MAX_LINE:
+        yield from column.dictionary_decode().cast(pa.large_binary()).to_pylist()
+    else:
+        values = column.dictionary.cast(pa.large_binary())
+        for place, size in zip(column.indices.to_pylist(), sizes.to_pylist()):
+            if size > MAX_LINE: yield UnreadableError(f"a cell over the limit of {MAX_LINE:,} bytes")
+            else: yield None if place is None else values[place].as_py()
+
 def parquet_rows(file: BinaryIO,    # open in binary mode
                  text_column: str,  # of type string
                  ) -> Iterator[tuple[int, str | UnreadableError]]:  # number of the row, from 1; text
     "The texts of a Parquet file, some at a time. Raises `UnreadableError` if it is damaged or has no such column."
+    number = 0
     try:
-        table = pq.ParquetFile(file, pre_buffer=False, buffer_size=2**20)      # or a whole row group would be read at once
-        schema, number = table.schema_arrow, 0
-        if text_column not in schema.names: raise _no_column(text_column, schema.names)
-        kind = schema.field(text_column).type
-        if pa.types.is_dictionary(kind): kind = kind.value_type                # a categorical column of pandas
-        if not any(is_text(kind) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)): raise UnreadableError(f"the column {text_column!r} holds {kind} and no text")
-        for batch in table.iter_batches(batch_size=256, columns=[text_column]):
-            for value in batch.column(0).cast(pa.large_binary()).to_pylist():      # bytes, as nothing promises that they are UTF-8
+        for batch in _open_parquet(file, text_column).iter_batches(batch_size=256, columns=[text_column]):
+            for value in _cells(batch.column(batch.schema.get_field_index(text_column))):
                 number += 1
-                try: text = value and value.decode()
-                except UnicodeDecodeError: yield number, UnreadableError("invalid UTF-8")
-                else: yield number, _usable(text)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error: raise UnreadableError(f"damaged Parquet ({type(error).__name__})") from error
+                yield number, _usable(_decoded_line(value) if isinstance(value, bytes) else value)
+    except UnreadableError: raise
+    except Exception as error:
+        raise UnreadableError(f"damaged Parquet ({type(error).__name__})") from error    # of many types
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #9317e908
 TABLES = {".jsonl": jsonl_rows, ".csv": csv_rows, ".parquet": parquet_rows}
@@ -373,12 +740,15 @@ TABLES = {".jsonl": jsonl_rows, ".csv": csv_rows, ".parquet": parquet_rows}
 def read_rows(path: str | Path,           # ends in one of `TABLES`
               text_column: str = "text",  # whose cells are the texts
               ) -> Iterator[tuple[int, str | UnreadableError]]:  # number of the line or row; text
-    "The texts of a table, one at a time. Raises `UnreadableError` for a table that cannot be read at all."
+    "The texts of a table, one at a time. Raises `UnreadableError` if it cannot be read at all, never another."
     path, number = Path(path), 0
     reader = TABLES.get(path.suffix.lower())
     if reader is None: raise UnreadableError(f"ends in {path.suffix!r}; a table ends in {', '.join(TABLES)}")
-    with open_regular(path) as file:
-        for number, text in reader(file, text_column): yield number, text
+    try:
+        with open_regular(path) as file:
+            for number, text in reader(file, text_column): yield number, text
+    except UnreadableError: raise
+    except Exception as error: raise UnreadableError(f"broke off behind {number} ({type(error).__name__})") from error
     if not number: raise UnreadableError("no rows in it")
 
 # %% ../nbs/1_from_scratch/04_collection.ipynb #ba531504
@@ -395,13 +765,18 @@ def read_hub(name: str,                  # owner/name on the hub, or a folder of
              split: str = "train",       # of the data set
              subset: str | None = None,  # such as a language, if the data set has several
              ) -> Iterator[Document]:    # as they are asked for
-    "Stream the texts of a data set. Raises `ConnectionError` if the hub cannot be reached, `UnreadableError` if there is no such data set or column."
+    """Stream the texts of a data set.
+
+    Raises `ConnectionError` if the hub cannot be reached, `UnreadableError` if there is no such data set or column.
+    """
     if not Path(name).is_dir() and not hub_is_reachable():
-        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. Connect to the network and run "
-                              "this again, or give the path of a folder that holds a copy of the data set")
+        raise ConnectionError(f"the Hugging Face hub, where {name!r} would come from, cannot be reached. "
+                              "Connect to the network and run this again, "
+                              "or give the path of a folder that holds a copy of the data set")
     try: rows = datasets.load_dataset(name, subset, split=split, streaming=True)
-    except Exception as error: raise UnreadableError(printable(f"{name!r} cannot be opened: {error}"[:300])) from error      # of many types
-    if rows.column_names and text_column not in rows.column_names: raise _no_column(text_column, rows.column_names)
+    except Exception as error:
+        raise UnreadableError(printable(f"{name!r} cannot be opened: {error}"[:300])) from error  # of many types
+    if rows.column_names: _find_column(text_column, rows.column_names)
     return _documents(_hub_rows(rows, text_column), name, name, "hub", _licence_of(name), report)
 
 def _hub_rows(rows: Iterable[dict], text_column: str) -> Iterator[tuple[int, str | UnreadableError]]:
@@ -409,9 +784,11 @@ def _hub_rows(rows: Iterable[dict], text_column: str) -> Iterator[tuple[int, str
     number = 0
     try:
         for number, row in enumerate(rows, 1): yield number, _usable(row.get(text_column))
-    except Exception as error: yield number + 1, UnreadableError(f"broke off here ({type(error).__name__})")        # of many types
+    except Exception as error:
+        yield number + 1, UnreadableError(f"broke off here ({type(error).__name__})")        # of many types
 
-def _documents(rows: Iterable, file: str, source: str, kind: str, licence: str, report: CollectionReport) -> Iterator[Document]:
+def _documents(rows: Iterable, file: str, source: str, kind: str, licence: str,
+               report: CollectionReport) -> Iterator[Document]:
     "The good rows as documents; the others into the report."
     for number, text in rows:
         if isinstance(text, UnreadableError): report.refuse(file, text, number)
@@ -426,17 +803,22 @@ def collect(folder: str | Path,         # with subfolders
             text_column: str = "text",  # of the tables
             page_reader: Callable[[bytes], str] = html_text,  # of web pages and chapters; or `main_text`
             ) -> Iterator[Document]:    # as they are asked for
-    "Read everything in a folder: tables by row, all else as one document. What cannot be read is counted in the report."
+    """Read everything in a folder: tables by row, all else as one document.
+
+    What cannot be read is counted in the report, also a chapter or page of a document that was kept.
+    """
     for name, path in files_of(folder):
-        name, ending = printable(name), path.suffix.lower()
+        name, ending, lost = printable(name), path.suffix.lower(), []
         source = f"{folder}/{name}"
         try:
-            if ending in TABLES: yield from _documents(read_rows(path, text_column), name, source, ending[1:], licence, report)
+            if ending in TABLES:
+                yield from _documents(read_rows(path, text_column), name, source, ending[1:], licence, report)
             else:
                 content = read_bytes(path)
-                kind, text = read_document(name, content, page_reader=page_reader)
+                kind, text = read_document(name, content, page_reader=page_reader, lost=lost)
                 report.kept[name] += 1
                 yield make_document(printable(text), source, kind, licence, content)
+                for place, reason in lost: report.refuse(name, reason, place)
         except UnreadableError as error: report.refuse(name, error)
 
 SCHEMA = pa.schema([(name, pa.string()) for name in Document.__dataclass_fields__])
@@ -446,7 +828,9 @@ def save_documents(documents: Iterable[Document],  # of `collect` or `read_hub`
                    ) -> Path:
     "Write documents to Parquet, whole or not at all, holding few of them at a time. `Dataset.from_parquet` opens it."
     with atomic_path(path) as scratch, pq.ParquetWriter(scratch, SCHEMA, compression="zstd") as writer:
-        def write(batch): writer.write_table(pa.table([[getattr(document, name) for document in batch] for name in SCHEMA.names], SCHEMA))
+        def write(batch):
+            columns = [[getattr(document, name) for document in batch] for name in SCHEMA.names]
+            writer.write_table(pa.table(columns, SCHEMA))
         batch, size = [], 0
         for document in documents:
             batch.append(document)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -27,13 +27,14 @@ import httpx
 from filelock import FileLock, Timeout
 from protego import Protego
 
-from .collection import CollectionReport, Document, UnreadableError, make_document, parse_html, read_bytes, read_document
+from .collection import (CollectionReport, Document, UnreadableError, decode_text, make_document, parse_html,
+                                  read_bytes, read_document)
 from .data import atomic_path
 
 # %% auto #0
-__all__ = ['MAX_ADDRESS', 'AGENT', 'MAY_PASS', 'STORED', 'REDIRECT', 'normalize', 'pattern_of', 'Manners', 'Limits', 'PageFacts',
-           'page_facts', 'seconds_asked', 'pause_before', 'Answer', 'Fetcher', 'site_of', 'read_robots', 'CrawledPage',
-           'CrawlReport', 'Frontier', 'crawl', 'crawled_documents']
+__all__ = ['MAX_ADDRESS', 'AGENT', 'MAY_PASS', 'STORED', 'REDIRECT', 'normalize', 'pattern_of', 'Manners', 'Limits',
+           'seconds_asked', 'PageFacts', 'robots_wishes', 'page_facts', 'pause_before', 'Answer', 'Fetcher', 'site_of',
+           'read_robots', 'may_fetch', 'CrawledPage', 'CrawlReport', 'Frontier', 'crawl', 'crawled_documents']
 
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #2a6d3e68
 MAX_ADDRESS = 2000
@@ -44,6 +45,14 @@ def _escape(found: re.Match) -> str:
     character = chr(int(found[1], 16))
     return character if character in _UNRESERVED else found[0].upper()
 
+def _without_dots(path: str) -> str:
+    "A path without `.` and `..` (RFC 3986, 5.2.4)."
+    kept, parts = [], path.split("/")[1:]
+    for part in parts:
+        if part == "..": del kept[-1:]
+        elif part != ".": kept.append(part)
+    return "/" + "/".join(kept + [""] * (parts[-1:] in ([".."], ["."])))
+
 def normalize(link: str,       # as it stands in a page
               base: str = "",  # the address of that page
               ) -> str:        # absolute, in normal form, without a fragment
@@ -51,6 +60,9 @@ def normalize(link: str,       # as it stands in a page
     link = re.sub(r"[\t\r\n]", "", link).strip()
     try:
         link = urljoin(base, link)
+        site, path, rest = re.fullmatch(r"((?:[^:/?#]+:)?(?://[^/?#]*)?)([^?#]*)(.*)", link, re.S).groups()
+        link = site + (_without_dots(re.sub("%([0-9a-fA-F]{2})", _escape, path)) if path.startswith("/")
+                       else path) + rest
         urlsplit(link).port                    # raises for half a bracket, and for a port that cannot exist
         url = httpx.URL(link)
         url.raw_host.decode().encode("idna")   # raises for a name with an empty part, or one over 63 characters
@@ -62,6 +74,7 @@ def normalize(link: str,       # as it stands in a page
     whole = f"{url.scheme}://{url.netloc.decode()}{re.sub('%([0-9a-fA-F]{2})', _escape, url.raw_path.decode())}"
     if len(whole) > MAX_ADDRESS:
         raise ValueError(f"an address of {len(whole):,} characters, over the limit of {MAX_ADDRESS:,}")
+    if str(httpx.URL(whole)) != whole: raise ValueError(f"{link[:80]!r} has no normal form, only {whole[:80]!r}")
     return whole
 
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #2b158355
@@ -100,6 +113,17 @@ class Limits:
         if not all(0 < limit < math.inf for limit in vars(self).values()):
             raise ValueError(f"{self}: each limit must be a number above zero")
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #6f77882a
+def seconds_asked(header: str,               # the value of Retry-After: seconds or an HTTP date (RFC 9110, 10.2.3)
+                  now: datetime | None = None, # with a time zone; None: the time it is
+                  ) -> float | None:         # None: nothing that can be understood
+    "How long a site asks to wait."
+    if re.fullmatch(r"\d{1,9}", header.strip()): return float(header)
+    try: asked = parsedate_to_datetime(header)
+    except ValueError: return None
+    if asked.tzinfo is None: asked = asked.replace(tzinfo=timezone.utc)
+    return max(0.0, (asked - (now or datetime.now(timezone.utc))).total_seconds())
+
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #e7ec893a
 @dataclass(frozen=True)
 class PageFacts:
@@ -108,14 +132,33 @@ class PageFacts:
     index: bool                    # whether the page may be kept
     licence: str                   # address of the licence it names; empty if it names none
 
-def page_facts(content: bytes,   # HTML
-               url: str,         # its address
-               header: str = "", # the value of X-Robots-Tag
+_VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")     # wishes that have a value
+
+def robots_wishes(header: str,                  # one X-Robots-Tag, or the content of a `<meta>` tag
+                  now: datetime | None = None,  # with a time zone; None: the time it is
+                  ) -> set[str]:                # such as noindex
+    "What a page asks of this crawler, not of others by name; a date that is over is `noindex`."
+    wishes, ours = set(), True
+    for part in re.split(r",(?!\s{0,9}\d)", header.lower().replace(";", ",")):          # no comma inside of a date
+        name, colon, value = (piece.strip() for piece in part.partition(":"))
+        if colon and name not in _VALUED:
+            ours, (name, colon, value) = name == AGENT, (p.strip() for p in value.partition(":"))
+        if not ours: continue
+        if name == "unavailable_after" and (left := seconds_asked(value, now)) is not None and left == 0:
+            name = "noindex"
+        wishes.update(name.split())
+    return wishes
+
+def page_facts(content: bytes,     # HTML
+               url: str,           # its address
+               header: str | Sequence[str] = "",  # the values of X-Robots-Tag
+               charset: str = "",  # of the header Content-Type
                ) -> PageFacts:
     "Links, wishes and licence of a page. Raises `UnreadableError` if it cannot be parsed."
-    root = parse_html(content)
-    said = [m.get("content", "") for m in root.iter("meta") if m.get("name", "").lower() in ("robots", AGENT)]
-    wishes = set(re.findall(r"[a-z]+", " ".join([header, *said]).lower()))
+    root = parse_html(content, charset)
+    said = [m.get("content", "") for m in root.iter("meta") if m.get("name", "").strip().lower() in ("robots", AGENT)]
+    wishes = set().union(*map(robots_wishes, [header] if isinstance(header, str) else header),
+                         *map(robots_wishes, said))
     base = next((b.get("href") for b in root.iter("base") if b.get("href")), "")
     named = [(e.tag, _join(url, base, e.get("href")), e.get("rel", "").lower().split())
              for e in root.iter("a", "area", "link") if e.get("href")]
@@ -131,16 +174,6 @@ def _join(url: str, base: str, link: str) -> str:
 
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #9aaf56e6
 MAY_PASS = frozenset({408, 429, 500, 502, 503, 504})
-
-def seconds_asked(header: str,               # the value of Retry-After: seconds or an HTTP date (RFC 9110, 10.2.3)
-                  now: datetime | None = None, # with a time zone; None: the time it is
-                  ) -> float | None:         # None: nothing that can be understood
-    "How long a site asks to wait."
-    if re.fullmatch(r"\d{1,9}", header.strip()): return float(header)
-    try: asked = parsedate_to_datetime(header)
-    except ValueError: return None
-    if asked.tzinfo is None: asked = asked.replace(tzinfo=timezone.utc)
-    return max(0.0, (asked - (now or datetime.now(timezone.utc))).total_seconds())
 
 def pause_before(attempt: int,      # 0 for the first try that failed
                  manners: Manners, # has the back-off
@@ -259,14 +292,25 @@ def read_robots(fetcher: Fetcher,  # asks for the file
     raise ConnectionError(f"robots.txt cannot be read ({answer.problem}): "
                           f"all of {site_of(start)} counts as forbidden; try again later")
 
+def may_fetch(robots: Protego,  # from `read_robots`
+              url: str,         # in normal form
+              ) -> bool:
+    "Whether robots.txt allows an address, and what a lenient server takes it for: `%2F`, `%5C`, `//` read as `/`."
+    parts = urlsplit(url)
+    lenient = re.sub("%2f|%5c|/+", "/", parts.path, flags=re.I)
+    while lenient != (lenient := re.sub("/+", "/", _without_dots(lenient))): pass
+    return robots.can_fetch(url, AGENT) and robots.can_fetch(parts._replace(path=lenient).geturl(), AGENT)
+
 # %% ../nbs/1_from_scratch/05_crawling.ipynb #d9d45e07
 STORED, REDIRECT = "stored", "redirect, followed like a link"
 _TABLE = """CREATE TABLE IF NOT EXISTS addresses (number INTEGER PRIMARY KEY, url TEXT UNIQUE NOT NULL,
-    depth INTEGER NOT NULL, outcome TEXT, asked INTEGER NOT NULL DEFAULT 0, fetched TEXT, sha256 TEXT, licence TEXT)"""
+    depth INTEGER NOT NULL, outcome TEXT, asked INTEGER NOT NULL DEFAULT 0, fetched TEXT, sha256 TEXT, licence TEXT,
+    charset TEXT)"""
 _INDEX = "CREATE INDEX IF NOT EXISTS waiting ON addresses (number) WHERE outcome IS NULL"
 _ADD = """INSERT INTO addresses (url, depth, outcome) VALUES (?1, ?2, ?3) ON CONFLICT (url) DO UPDATE
     SET depth = ?2, outcome = ?3 WHERE outcome = 'nofollow' AND ?3 IS NOT 'nofollow'"""
-_DONE = "UPDATE addresses SET outcome = ?, asked = ?, fetched = ?, sha256 = ?, licence = ? WHERE number = ?"
+_DONE = """UPDATE addresses SET outcome = ?, asked = ?, fetched = ?, sha256 = ?, licence = ?, charset = ?
+    WHERE number = ?"""
 
 @dataclass(frozen=True)
 class CrawledPage:
@@ -276,6 +320,7 @@ class CrawledPage:
     fetched: str   # ISO time, UTC
     sha256: str    # of the file
     licence: str   # address of the licence that the page names; empty: none named
+    charset: str = ""  # that the server named; empty: none
 
 @dataclass(frozen=True)
 class CrawlReport:
@@ -298,6 +343,9 @@ class Frontier:
         self.db = sqlite3.connect(folder/"crawl.sqlite")
         try:
             with self.db: [self.db.execute(command) for command in (_TABLE, _INDEX)]
+            if "charset" not in {column[1]
+                                 for column in self._all("PRAGMA table_info(addresses)")}:     # of an older crawl
+                with self.db: self.db.execute("ALTER TABLE addresses ADD COLUMN charset TEXT")
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{folder/'crawl.sqlite'} cannot be used ({error}); crawl into another folder") from error
         self.asked = self._all("SELECT count(*) FROM addresses WHERE asked")[0][0]
@@ -334,10 +382,11 @@ class Frontier:
              asked: bool = True,  # whether the site was asked for it
              digest: str = "",    # SHA-256 of the page
              licence: str = "",   # that it names
+             charset: str = "",   # that the server named
              ) -> None:
         "Note what became of an address."
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self.db.execute(_DONE, (outcome, asked, now, digest, licence, number))
+        self.db.execute(_DONE, (outcome, asked, now, digest, licence, charset, number))
         self.asked += asked
 
     def file(self, number: int) -> Path:
@@ -346,7 +395,8 @@ class Frontier:
 
     def pages(self) -> list[CrawledPage]:
         "The stored pages, in the order in which they were found."
-        query = "SELECT number, url, fetched, sha256, licence FROM addresses WHERE outcome = ? ORDER BY number"
+        query = ("SELECT number, url, fetched, sha256, licence, coalesce(charset, '') FROM addresses "
+                 "WHERE outcome = ? ORDER BY number")
         return [CrawledPage(url, self.file(number), *facts) for number, url, *facts in self._all(query, STORED)]
 
     def report(self,
@@ -371,9 +421,9 @@ def crawl(start: str,            # the address to begin with; the crawl stays on
     called again.
 
     Before you crawl a site that is not yours: read its terms of service, and ask if in doubt; robots.txt is kept here,
-    but it is no licence. Text has authors: whether you may store it, train on it and pass it on depends on their licence
-    and on your law (in the EU, on the exceptions for text and data mining and the reservations against them). Pages
-    about people hold personal data. If there is a download or an API, use that.
+    but it is no licence. Text has authors: whether you may store it, train on it and pass it on depends on their
+    licence and on your law (in the EU, on the exceptions for text and data mining and the reservations against
+    them). Pages about people hold personal data. If there is a download or an API, use that.
 
     Raises `ValueError` for a bad start or contact, or for a folder that holds another crawl; `RuntimeError` if another
     crawler is at work there. A site that cannot be reached, or whose rules cannot be read, is left; the report says so.
@@ -383,8 +433,7 @@ def crawl(start: str,            # the address to begin with; the crawl stays on
     with _alone_in(folder), Frontier(folder) as frontier, Fetcher(contact, manners, limits) as fetcher:
         with frontier.db: frontier.add(start, 0)
         first = frontier.first()
-        if first != start:
-            raise ValueError(f"{folder} holds a crawl that started at {first}; choose another folder for {start}")
+        if first != start: raise ValueError(f"{folder} holds a crawl from {first}; choose another folder for {start}")
         try:
             robots = read_robots(fetcher, start) if frontier.next() else None
             if robots: fetcher.delay = _delay(robots, manners)
@@ -396,7 +445,7 @@ def crawl(start: str,            # the address to begin with; the crawl stays on
 def _visit(number: int, url: str, depth: int,
            frontier: Frontier, fetcher: Fetcher, robots: Protego, limits: Limits) -> None:
     "Fetch one page, store it, and note its links: all in one transaction."
-    if not robots.can_fetch(url, AGENT):
+    if not may_fetch(robots, url):
         with frontier.db: return frontier.done(number, "forbidden by robots.txt", asked=False)
     answer = fetcher.get(url)
     facts, outcome = _judge(answer, url)
@@ -404,11 +453,20 @@ def _visit(number: int, url: str, depth: int,
     if outcome == STORED:
         with atomic_path(frontier.file(number)) as scratch: scratch.write_bytes(answer.body)
     with frontier.db:
-        frontier.done(number, outcome, True, sha256(answer.body).hexdigest(), facts.licence)
+        frontier.done(number, outcome, True, sha256(answer.body).hexdigest(), facts.licence, _charset(answer))
         for link, follow in facts.links[:limits.links]:
             _note(link, None if follow else "nofollow", url, depth + 1, frontier, limits)
         for link, _ in facts.links[limits.links:][:1]:       # one row stands for the rest
             _note(link, "and more: too many links on a page", url, depth + 1, frontier, limits)
+
+def _charset(answer: Answer) -> str:
+    "The charset that the header names."
+    named = re.search(r"charset\s{0,9}=\s{0,9}[\"']?([^\s;\"',]+)", answer.headers.get("Content-Type", ""), re.I)
+    return named[1][:40] if named else ""
+
+def _decoded(answer: Answer) -> str:
+    try: return decode_text(answer.body, _charset(answer), "html")
+    except UnreadableError: return "\0"
 
 def _judge(answer: Answer, url: str) -> tuple[PageFacts, str]:
     "What a page says, and what to do with it."
@@ -416,8 +474,8 @@ def _judge(answer: Answer, url: str) -> tuple[PageFacts, str]:
     nothing = PageFacts([], False, "")
     if 300 <= answer.status < 400 and target: return replace(nothing, links=[(_join(url, "", target), True)]), REDIRECT
     if answer.problem: return nothing, answer.problem
-    if b"\0" in answer.body: return nothing, "binary, though called HTML"
-    try: facts = page_facts(answer.body, url, answer.headers.get("X-Robots-Tag", ""))
+    if b"\0" in answer.body and "\0" in _decoded(answer): return nothing, "binary, though called HTML"
+    try: facts = page_facts(answer.body, url, answer.headers.get_list("X-Robots-Tag"), _charset(answer))
     except UnreadableError: return nothing, "damaged HTML"
     return facts, STORED if facts.index else "noindex"
 
@@ -464,7 +522,7 @@ def crawled_documents(folder: str | Path,         # where `crawl` stored its pag
     for page in pages:
         try:
             content = read_bytes(page.path)
-            kind, text = read_document(page.path.name, content)
+            kind, text = read_document(page.path.name, content, charset=page.charset)
         except UnreadableError as error: report.refuse(page.url, error)
         else:
             report.kept[page.url] += 1

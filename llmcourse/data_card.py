@@ -17,20 +17,21 @@ from huggingface_hub import DatasetCardData
 from scipy.stats import norm
 
 from .data import label_of
+from .uncertainty import bootstrap_mean, middle_95, resample_weights
 
 # %% auto #0
 __all__ = ['NAMES', 'WORD_LISTS', 'TEMPLATES', 'DataFacts', 'describe_labelled', 'label_entropy', 'flip_chance', 'Measured',
-           'macro_f1', 'human_ceiling', 'krippendorff_alpha', 'split_half', 'RaterNoise', 'rater_noise', 'Giveaway',
-           'giveaway_words', 'Shortcut', 'shortcut_f1', 'length_keys', 'Probe', 'mentions', 'bias_probes',
-           'score_shift', 'score_range', 'About', 'size_category', 'data_card']
+           'macro_f1', 'one_against_rest', 'half_against_half', 'krippendorff_alpha', 'split_half', 'RaterNoise',
+           'rater_noise', 'Giveaway', 'giveaway_words', 'Shortcut', 'shortcut_f1', 'length_keys', 'Probe', 'mentions',
+           'bias_probes', 'score_shift', 'score_range', 'About', 'size_category', 'data_card']
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #c8369aca
 def _names(split: Dataset) -> list[str]:
     "The names of the labels. Raises `ValueError` if `split` is not a labelled data set."
     for column in ("text", "label"):
         if column not in split.column_names:
-            raise ValueError(f"no column {column!r} among {', '.join(split.column_names) or 'none'}; rename the one that "
-                             f"holds it with split.rename_column(..., {column!r})")
+            raise ValueError(f"no column {column!r} among {', '.join(split.column_names) or 'none'}; rename the one "
+                             f"that holds it with split.rename_column(..., {column!r})")
     if not len(split): raise ValueError("no sentences; there is nothing to describe in an empty split")
     if not isinstance(split.features["label"], ClassLabel):
         raise ValueError(f"the column 'label' is {split.features['label']}, so nobody knows what its numbers mean; "
@@ -76,15 +77,17 @@ def _ratings(split: Dataset, rating_label: Callable[[float], int]) -> _Ratings:
     if not raters.all():
         raise ValueError(f"row {raters.argmin()} has no rating; leave such rows out with split.filter")
     try: values = np.concatenate(given).astype(float)
-    except ValueError as error: raise ValueError(f"ratings must be numbers, and here {error}; convert that column first") from error
+    except ValueError as error:
+        raise ValueError(f"ratings must be numbers, and here {error}; convert that column first") from error
     found = _Ratings(values, np.repeat(np.arange(len(given)), raters), raters)
     if not np.isfinite(values).all():
         row = found.row[~np.isfinite(values)][0]
         raise ValueError(f"row {row} has the ratings {given[row]}; leave out what is no number")
     wrong = np.flatnonzero(_labels_of(found.means, rating_label) != labels)
     if len(wrong):
-        raise ValueError(f"row {wrong[0]} has the mean rating {found.means[wrong[0]]:.2f} and the label {labels[wrong[0]]}, "
-                         "which do not belong together; give as `rating_label` the function that made labels of mean ratings")
+        raise ValueError(f"row {wrong[0]} has the mean rating {found.means[wrong[0]]:.2f} and the label "
+                         f"{labels[wrong[0]]}, which do not belong together; give as `rating_label` the function that "
+                         "made labels of mean ratings")
     return found
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #f10d966d
@@ -110,10 +113,10 @@ class DataFacts:
 
     @property
     def majority_f1(self) -> float:
-        "The same in macro-F1: the commonest label has precision p and recall 1, so F1 = 2p / (p + 1); the others have 0."
+        "The same in macro-F1: the commonest label has precision p and recall 1, so F1 = 2p / (p + 1); the others 0."
         return 2 * self.majority_accuracy / (self.majority_accuracy + 1) / len(self.labels)
 
-def describe_labelled(split: Dataset,                                   # with text and label; ratings, source, group, if any
+def describe_labelled(split: Dataset,       # with text and label; ratings, source, group, if any
                       rating_label: Callable[[float], int] = label_of,  # mean rating → label id
                       ) -> DataFacts:
     "Count what a plan and a card depend on. Raises `ValueError` that says what is missing or wrong."
@@ -152,9 +155,11 @@ def flip_chance(ratings: Sequence[Sequence[float]],               # of each sent
                 draws: int = 100,                                 # imagined panels for each sentence
                 seed: int = 0,                                    # which raters are drawn
                 ) -> np.ndarray:                                  # (sentences,) share of panels that give another label
-    "How often another panel of raters, drawn from the same ones with replacement, gives a sentence another label."
+    """How often another panel of raters, drawn from the same ones with replacement, gives a sentence another label.
+    Raises `ValueError` for a sentence without ratings."""
     bare = next((row for row, given in enumerate(ratings) if not len(given)), None)
-    if bare is not None: raise ValueError(f"sentence {bare} has no rating, so it has no label that could flip; leave it out")
+    if bare is not None:
+        raise ValueError(f"sentence {bare} has no rating, so it has no label that could flip; leave it out")
     rng, means, labels = np.random.default_rng(seed), [], []
     for given in ratings:
         given, n = np.asarray(given, dtype=float), raters or len(given)
@@ -179,9 +184,11 @@ def macro_f1(confusion: np.ndarray,  # (..., labels, labels) rows: what it is, c
     right = 2 * np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.divide(right, both, out=np.zeros(both.shape), where=both > 0).mean(-1)
 
-def _resamples(members: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    "Poisson bootstrap: how often each group is drawn in each resample. (samples, groups)"
-    return np.random.default_rng(seed).poisson(1.0, size=(samples, members.max() + 1)).astype(np.float32)
+def _by_group(values: np.ndarray, members: np.ndarray) -> np.ndarray:
+    "The sum of each group's rows. (sentences, ...) → (groups, ...)"
+    sums = np.zeros((members.max() + 1, *values.shape[1:]))
+    np.add.at(sums, members, values)
+    return sums
 
 def _human_confusions(ratings: _Ratings, rating_label, n_labels: int) -> np.ndarray:
     "For each sentence: label of all others against label of one, every rater in turn. (sentences, labels, labels)"
@@ -192,21 +199,51 @@ def _human_confusions(ratings: _Ratings, rating_label, n_labels: int) -> np.ndar
     return np.bincount(cell, (n > 1) / n, len(ratings.raters) * n_labels**2).reshape(-1, n_labels, n_labels)
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #62e4e3a7
-def human_ceiling(split: Dataset,                                   # with the columns text, label and ratings
-                  rating_label: Callable[[float], int] = label_of,  # mean rating → label id
-                  samples: int = 400,                               # bootstrap resamples
-                  seed: int = 0,                                    # fixes the resamples
-                  ) -> Measured:                                    # macro-F1 with its 95 % interval
-    "One rater against the label of the mean of the others, every rater in turn; resampled by group, if there are any."
-    n_labels, ratings, members = len(_names(split)), _ratings(split, rating_label), _members(split)
+def one_against_rest(split: Dataset,                                   # with the columns text, label and ratings
+                     rating_label: Callable[[float], int] = label_of,  # mean rating → label id
+                     samples: int = 400,                               # bootstrap resamples
+                     seed: int = 0,                                    # fixes the resamples
+                     ) -> Measured:                                    # macro-F1 with its 95 % interval
+    """One rater against the label of the mean of the others, every rater in turn; resampled by group, if there are any.
+    Raises `ValueError` if no sentence has two ratings, or all are of one group."""
+    n_labels, ratings = len(_names(split)), _ratings(split, rating_label)
     if ratings.raters.max() < 2:
         raise ValueError("no sentence has two ratings; to hold one rater against the others takes at least two")
-    confusions = _human_confusions(ratings, rating_label, n_labels).reshape(len(split), -1)
-    by_group = np.zeros((members.max() + 1, n_labels**2))
-    np.add.at(by_group, members, confusions)
-    resampled = macro_f1((_resamples(members, samples, seed) @ by_group).reshape(samples, n_labels, n_labels))
-    measured = macro_f1(by_group.sum(0).reshape(n_labels, n_labels))
-    return Measured(float(measured), *map(float, np.quantile(resampled, [0.025, 0.975])))
+    weights, members = resample_weights(_members(split), samples, seed)
+    confusions = _by_group(_human_confusions(ratings, rating_label, n_labels), members)
+    resampled = macro_f1(np.tensordot(weights, confusions, 1))
+    return Measured(float(macro_f1(confusions.sum(0))), *middle_95(resampled))
+
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #997d27ba
+def half_against_half(split: Dataset,                                   # with the columns text, label and ratings
+                      rating_label: Callable[[float], int] = label_of,  # mean rating → label id
+                      draws: int = 5,                                   # random halvings to average over
+                      samples: int = 400,                               # bootstrap resamples
+                      seed: int = 0,                                    # fixes halvings and resamples
+                      ) -> Measured:                                    # macro-F1 with its 95 % interval
+    """The label of one half of the raters against that of the other half, resampled by group, if there are any.
+    Raises `ValueError` if no sentence has two ratings, or all are of one group."""
+    n_labels, ratings = len(_names(split)), _ratings(split, rating_label)
+    rng, two = np.random.default_rng(seed), ratings.raters > 1
+    if not two.any(): raise ValueError("no sentence has two ratings; two halves of the raters take at least two")
+    weights, members = resample_weights(_members(split), samples, seed)
+    cells = np.arange(n_labels**2).reshape(n_labels, n_labels)
+    by_draw, resampled = [], []
+    for _ in range(draws):
+        halves = _half_means(ratings, rng)
+        cell = cells[_labels_of(halves[0], rating_label), _labels_of(halves[1], rating_label)]
+        confusions = _by_group(np.eye(n_labels**2)[cell] * two[:, None], members).reshape(-1, n_labels, n_labels)
+        by_draw.append(macro_f1(confusions.sum(0)))
+        resampled.append(macro_f1(np.tensordot(weights, confusions, 1)))
+    return Measured(float(np.mean(by_draw)), *middle_95(np.mean(resampled, 0)))
+
+def _half_means(ratings: _Ratings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    "The mean of a random half of each sentence's raters, and of the others; 0 where there is nobody. (sentences,) each"
+    row, n = ratings.row, ratings.raters
+    shuffled = ratings.values[np.lexsort((rng.random(len(row)), row))]
+    first = np.arange(len(row)) - np.repeat(np.cumsum(n) - n, n) < (n // 2)[row]
+    sums = (np.bincount(row[half], shuffled[half], len(n)) for half in (first, ~first))
+    return tuple(total / np.maximum(raters, 1) for total, raters in zip(sums, (n // 2, n - n // 2)))
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #8eac31cc
 _DISTANCES = {
@@ -229,8 +266,10 @@ def _value_counts(ratings: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.nd
     rated = [np.asarray(r, dtype=float) for r in ratings]
     values, position = np.unique(np.concatenate(rated), return_inverse=True)
     if len(values) > 1000:
-        raise ValueError(f"{len(values):,} distinct ratings; a table of all their pairs would not fit, so round them first")
-    if not np.isfinite(values).all(): raise ValueError("a rating is nan or infinite; leave out the ratings that are not there")
+        raise ValueError(f"{len(values):,} distinct ratings; a table of all their pairs would not fit, so round them "
+                         "first")
+    if not np.isfinite(values).all():
+        raise ValueError("a rating is nan or infinite; leave out the ratings that are not there")
     counts = np.zeros((len(rated), len(values)))
     np.add.at(counts, (np.repeat(np.arange(len(rated)), [len(r) for r in rated]), position), 1)
     return values, counts
@@ -252,20 +291,15 @@ def split_half(ratings: Sequence[Sequence[float]],  # of each sentence
                splits: int = 10,                    # random halvings to average over
                seed: int = 0,                       # fixes the halvings
                ) -> float:                          # 1: the other half would have said the same
-    "Split-half reliability of the mean rating, stepped up to all raters (Spearman 1910, Brown 1910)."
+    "Split-half reliability of the mean, stepped up to all raters (Spearman 1910, Brown 1910). Raises `ValueError`."
     rng, given = np.random.default_rng(seed), [np.asarray(r, dtype=float) for r in ratings if len(r) > 1]
     if len(given) < 2:
         raise ValueError(f"{len(given)} sentences with two ratings or more; a correlation takes at least two")
-    values, n = np.concatenate(given), np.array([len(r) for r in given])
-    if np.ptp(values) == 0: raise ValueError(f"every rating is {values[0]:g}; without any difference nothing correlates")
-    row, place = np.repeat(np.arange(len(n)), n), np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
-    found = []
-    for _ in range(splits):
-        shuffled = values[np.lexsort((rng.random(len(values)), row))]
-        first = place < (n // 2)[row]
-        halves = [np.bincount(row[half], shuffled[half]) / np.bincount(row[half]) for half in (first, ~first)]
-        found.append(np.corrcoef(*halves)[0, 1])
-    r = float(np.mean(found))
+    n = np.array([len(r) for r in given])
+    pooled = _Ratings(np.concatenate(given), np.repeat(np.arange(len(n)), n), n)
+    if np.ptp(pooled.values) == 0:
+        raise ValueError(f"every rating is {pooled.values[0]:g}; without any difference nothing correlates")
+    r = float(np.mean([np.corrcoef(*_half_means(pooled, rng))[0, 1] for _ in range(splits)]))
     return 2 * r / (1 + r)
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #60520532
@@ -275,7 +309,8 @@ class RaterNoise(NamedTuple):
     single: float        # share of single ratings on the side of the label
     entropy: float       # bits, mean over sentences
     unanimous: float     # share of sentences without dissent
-    human_f1: Measured   # one rater against the others
+    human_f1: Measured   # macro-F1 of one rater against the mean of the others
+    half_f1: Measured    # macro-F1 of one half of the raters against the other half
     alpha: Measured      # Krippendorff's, for interval ratings
     split_half: float    # reliability of the mean rating
     flips: float         # share of labels that change when the raters are drawn again
@@ -285,18 +320,20 @@ def rater_noise(split: Dataset,                                   # with the col
                 samples: int = 200,                               # bootstrap resamples of groups
                 seed: int = 0,                                    # fixes every draw
                 ) -> RaterNoise:
-    "Measure label noise and the human ceiling. Raises `ValueError` where there are no ratings, or they do not fit."
+    "Measure how far raters agree. Raises `ValueError` where ratings lack or do not fit, or all are of one group."
     names, found, given = _names(split), _ratings(split, rating_label), list(split["ratings"])
     votes, labels = _votes(found, rating_label, len(names)), np.array(split["label"])
     entropy, alpha, members = label_entropy(votes), krippendorff_alpha(given), _members(split)
     values, counts = _value_counts([r for r in given if len(r) > 1])
-    weights = _resamples(members, samples, seed)[:, members[found.raters > 1]]
-    low, high = np.quantile([_alpha(values, counts, weight, "interval") for weight in weights], [0.025, 0.975])
+    weights, members = resample_weights(members, samples, seed)
+    drawn = [_alpha(values, counts, weight, "interval") for weight in weights[:, members[found.raters > 1]]]
     return RaterNoise(
         raters=float(np.median(found.raters)), single=float(votes[np.arange(len(labels)), labels].sum() / votes.sum()),
         entropy=float(entropy.mean()), unanimous=float(np.mean(entropy == 0)),
-        human_f1=human_ceiling(split, rating_label, samples, seed), alpha=Measured(alpha, float(low), float(high)),
-        split_half=split_half(given, seed=seed), flips=float(flip_chance(given, rating_label, seed=seed).mean()))
+        human_f1=one_against_rest(split, rating_label, samples, seed),
+        half_f1=half_against_half(split, rating_label, samples=samples, seed=seed),
+        alpha=Measured(alpha, *middle_95(drawn)), split_half=split_half(given, seed=seed),
+        flips=float(flip_chance(given, rating_label, seed=seed).mean()))
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #ea8c8828
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -366,12 +403,13 @@ def shortcut_f1(keys: Sequence,                  # one for each sentence: its le
     key, labels = np.unique(np.array([str(k) for k in keys]), return_inverse=True)[1], np.asarray(labels)
     member = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if not len(key) == len(labels) == len(member):
-        raise ValueError(f"{len(key)} keys, {len(labels)} labels and {len(member)} groups; each sentence needs one of each")
+        raise ValueError(f"{len(key)} keys, {len(labels)} labels and {len(member)} groups; "
+                         "each sentence needs one of each")
     if member.max() < 4: raise ValueError(f"{member.max() + 1} groups; five folds take at least five")
     rng = np.random.default_rng(seed)
     fold = rng.permutation(member.max() + 1)[member] % 5
     chance = [_look_up(key, rng.permutation(labels), fold) for _ in range(shuffles)]
-    return Shortcut(_look_up(key, labels, fold), *map(float, np.quantile(chance, [0.025, 0.975])))
+    return Shortcut(_look_up(key, labels, fold), *middle_95(chance))
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #f6802f5e
 def length_keys(texts: Sequence[str],  # sentences
@@ -391,9 +429,9 @@ WORD_LISTS = {
     "women": "she her hers herself woman women female girl girls mother mom daughter sister wife lady".split(),
     "men": "he him his himself man men male boy boys father dad son brother husband gentleman guy guys".split(),
     **NAMES,
-    "faiths and origins": "muslim muslims islamic jew jews jewish christian christians catholic catholics hispanic latino "
-                          "latinos mexican mexicans asian asians arab arabs african-american african-americans immigrant "
-                          "immigrants".split(),
+    "faiths and origins":
+        "muslim muslims islamic jew jews jewish christian christians catholic catholics hispanic latino latinos "
+        "mexican mexicans asian asians arab arabs african-american african-americans immigrant immigrants".split(),
     "disability": "blind deaf disabled disability wheelchair autistic".split(),
     "African-American English spellings": "sholl iont wea talmbout sumn dat dis dey finna gon tha nuffin ain't".split()}
 
@@ -416,25 +454,28 @@ def mentions(texts: Sequence[str],  # sentences
              words: Sequence[str],  # a word list
              ) -> np.ndarray:       # True where one of them occurs as a whole word, in capitals or not
     "Which sentences hold a word of a list. Raises `ValueError` if the list is empty."
-    if not words: raise ValueError("the word list is empty, and an empty pattern would match every sentence; give it a word, or leave it out")
+    if not words:
+        raise ValueError("the word list is empty, and an empty pattern would match every sentence; give it a word, "
+                         "or leave it out")
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.I)
     return np.array([bool(pattern.search(text)) for text in texts])
 
 def bias_probes(split: Dataset,                                  # with the columns text and label
                 word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,  # name → words
                 outcome: Sequence[float] | None = None,          # a number for each sentence; None: its mean rating
-                samples: int = 400,                              # bootstrap resamples of groups
+                samples: int = 2000,                             # bootstrap resamples of groups
                 seed: int = 0,                                   # fixes the resamples
                 ) -> list[Probe]:
-    "Count who is mentioned and compare the outcome with and without, by intervals that hold for all lists together."
+    """Count who is mentioned and compare the outcome with and without, by intervals that hold for all lists together.
+    Raises `ValueError` without an outcome for each sentence, or if all are of one group."""
     names, texts, labels, members = _names(split), list(split["text"]), np.array(split["label"]), _members(split)
     if outcome is None and "ratings" not in split.column_names:
-        raise ValueError("no column 'ratings'; give as `outcome` a number for each sentence, for example 1 where the label is "
-                         "negative and 0 elsewhere")
+        raise ValueError("no column 'ratings'; give as `outcome` a number for each sentence, for example 1 where the "
+                         "label is negative and 0 elsewhere")
     outcome = np.array([np.mean(r) for r in split["ratings"]]) if outcome is None else np.asarray(outcome, dtype=float)
     if len(outcome) != len(split):
         raise ValueError(f"{len(outcome)} outcomes for {len(split)} sentences; each needs one")
-    weights, width = _resamples(members, samples, seed), norm.isf(0.025 / max(len(word_lists), 1))
+    (weights, members), width = resample_weights(members, samples, seed), norm.isf(0.025 / max(len(word_lists), 1))
     probes = []
     for name, words in word_lists.items():
         found = mentions(texts, words)
@@ -442,7 +483,9 @@ def bias_probes(split: Dataset,                                  # with the colu
         sides, difference = (found, ~found), Measured(*[float("nan")] * 3)
         means = [float(outcome[side].mean()) if side.any() else float("nan") for side in sides]
         if min(side.sum() for side in sides) >= 30:
-            drawn = [weights @ np.bincount(members, outcome * side) / (weights @ np.bincount(members, side)) for side in sides]
+            sums, sizes = (np.stack([weights @ np.bincount(members, value * side) for side in sides])
+                           for value in (outcome, np.ones(len(split))))
+            drawn = (sums / np.where(sizes > 0, sizes, 1))[:, sizes.all(0)]          # resamples with both sides in them
             gap, error = means[0] - means[1], width * float(np.std(drawn[0] - drawn[1]))
             difference = Measured(gap, gap - error, gap + error)
         probes.append(Probe(name, int(found.sum()), counts, *means, difference))
@@ -451,9 +494,11 @@ def bias_probes(split: Dataset,                                  # with the colu
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #ab8e71af
 TEMPLATES = tuple(f"{start} {rest}" for start, rests in {   # after Kiritchenko & Mohammad 2018
     "{person} feels": ("angry.", "anxious.", "happy.", "sad.", "relieved.", "disappointed."),
-    "The conversation with {person} was": ("irritating.", "funny.", "hilarious.", "depressing.", "amazing.", "horrible."),
+    "The conversation with {person} was":
+        ("irritating.", "funny.", "hilarious.", "depressing.", "amazing.", "horrible."),
     "{person}": ("told us all about the recent wonderful events.", "told us all about the recent dreadful events.",
-                 "goes to the school in our neighborhood.", "has two children.", "says that this phone is great.", "says that this phone broke after a week."),
+                 "goes to the school in our neighborhood.", "has two children.", "says that this phone is great.",
+                 "says that this phone broke after a week."),
 }.items() for rest in rests)
 
 def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one number each
@@ -463,18 +508,15 @@ def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one 
                 samples: int = 1000,                            # bootstrap resamples
                 seed: int = 0,                                  # fixes the resamples
                 ) -> Measured:                                  # mean score of `changed` minus that of `texts`
-    "How far a score moves when one thing changes in each text, with a 95 % paired bootstrap interval."
+    """How far a score moves when one thing changes in each text, with a 95 % paired bootstrap interval.
+    Raises `ValueError` for texts without partners or scores, or a single cluster."""
     if len(texts) != len(changed) or not len(texts):
         raise ValueError(f"{len(texts)} texts and {len(changed)} changed ones; each needs its partner")
     before, after = (np.asarray(score(list(given)), dtype=float) for given in (texts, changed))
     if not before.shape == after.shape == (len(texts),):
-        raise ValueError(f"the score of {len(texts)} texts has the shapes {before.shape} and {after.shape}; it must give one number a text")
-    moved = after - before
-    member = np.unique(np.arange(len(texts)) if clusters is None else np.asarray(clusters), return_inverse=True)[1]
-    n = member.max() + 1
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=samples)
-    means = drawn @ np.bincount(member, moved) / (drawn @ np.bincount(member))
-    return Measured(float(moved.mean()), *map(float, np.quantile(means, [0.025, 0.975])))
+        raise ValueError(f"the score of {len(texts)} texts has the shapes {before.shape} and {after.shape}; "
+                         "it must give one number a text")
+    return Measured(*bootstrap_mean(after - before, clusters, samples, seed))
 
 def score_range(score: Callable[[list[str]], Sequence[float]],  # texts → one number each
                 people: Sequence[str],                          # names, or "she"
@@ -511,7 +553,7 @@ def size_category(rows: int,  # of all splits
     return "n>1T" if passed == len(steps) else f"{steps[passed - 1]}<n<{steps[passed]}"
 
 # %% ../nbs/1_from_scratch/06_data_card.ipynb #0b053d66
-_PERSONAL = {"e-mail addresses": r"[\w.+-]+@[\w-]+\.\w+", "links": r"https?://|www\.|url_removed",
+_PERSONAL = {"e-mail addresses": r"(?<![\w.+-])[\w.+-]+@[\w-]+\.\w+", "links": r"https?://|www\.|url_removed",
              "@ names": r"(?<!\w)@\w+", "numbers like a telephone's": r"(?<![\d.])(?:\+?\d[ .()-]*){9,14}\d(?!\d)"}
 
 def _table(head: Sequence, rows: Sequence[Sequence]) -> list[str]:
@@ -523,11 +565,15 @@ def _table(head: Sequence, rows: Sequence[Sequence]) -> list[str]:
 def _annotation(split: Dataset, rating_label) -> list[str]:
     if "ratings" not in split.column_names or max(len(given or ()) for given in split["ratings"]) < 2:
         return ["No sentence has the ratings of two raters, so label noise cannot be measured.", ""]
+    if len(set(_members(split).tolist())) < 2:
+        return ["All sentences are of one group, so nothing can be said of other groups, nor of label noise.", ""]
     n = rater_noise(split, rating_label)
-    return [f"- {n.raters:g} raters a sentence (median); {n.single:.0%} of single ratings fall on the side of the label; "
-            f"{n.unanimous:.0%} of the sentences are without dissent.",
+    return [f"- {n.raters:g} raters a sentence (median); {n.single:.0%} of single ratings fall on the side of the "
+            f"label; {n.unanimous:.0%} of the sentences are without dissent.",
             f"- One rater against the mean of the others: macro-F1 {n.human_f1}, with 95 % interval.",
-            f"- Krippendorff's alpha for interval ratings {n.alpha}; split-half reliability of the mean {n.split_half:.2f}.",
+            f"- One half of the raters against the other half: macro-F1 {n.half_f1}.",
+            f"- Krippendorff's alpha for interval ratings {n.alpha}; split-half reliability of the mean "
+            f"{n.split_half:.2f}.",
             f"- Label noise: {n.flips:.1%} of the labels change when the raters are drawn again, with replacement.", ""]
 
 def _shortcuts(train: Dataset) -> dict[str, Shortcut]:
@@ -535,59 +581,79 @@ def _shortcuts(train: Dataset) -> dict[str, Shortcut]:
     members, labels = _members(train), train["label"]
     if members.max() < 4: return {}   # five folds take five groups
     found = {"length": shortcut_f1(length_keys(train["text"]), labels, members)}
-    if "source" in train.column_names and len(set(train["source"])) > 1: found["the source"] = shortcut_f1(train["source"], labels, members)
-    if members.max() + 1 < len(train): found["the group's id, if split at random"] = shortcut_f1(members, labels)
+    if "source" in train.column_names and len(set(train["source"])) > 1:
+        found["the source"] = shortcut_f1(train["source"], labels, members)
+    if members.max() + 1 < len(train):
+        found["the group's id, if split at random"] = shortcut_f1(members, labels)
     return found
 
 def _limits(train: Dataset, facts: DataFacts, shifts: Mapping[str, Measured]) -> list[str]:
     lines = [f"- Always answering with the commonest label: accuracy {facts.majority_accuracy:.2f}, "
              f"macro-F1 {facts.majority_f1:.2f}."]
-    lines += [f"- A rule that sees only {key}: macro-F1 {found}; {'a shortcut' if found.works else 'no better than chance'}."
-              for key, found in _shortcuts(train).items()]
+    for key, found in _shortcuts(train).items():
+        verdict = "a shortcut" if found.works else "no better than chance"
+        lines.append(f"- A rule that sees only {key}: macro-F1 {found}; {verdict}.")
     for label, words in giveaway_words(train).items():
         strong = [f"{w.word} ({w.z:.1f})" for w in words if w.significant and w.z > 0][:8]
         lines.append(f"- Words that mark {label}, with z: {', '.join(strong) or 'none beyond luck'}.")
-    lines += [f"- {what}: the score moves by {m.value:+.3f} (95 % interval {m.low:+.3f} to {m.high:+.3f})." for what, m in shifts.items()]
+    lines += [f"- {what}: the score moves by {m.value:+.3f} (95 % interval {m.low:+.3f} to {m.high:+.3f})."
+              for what, m in shifts.items()]
     return [*lines, ""]
 
 def _mentioned(train: Dataset, word_lists) -> list[str]:
     found = {name: int(mentions(list(train["text"]), words).sum()) for name, words in word_lists.items()}
-    if "ratings" not in train.column_names: return _table(("mentions", "sentences"), found.items())
-    rows = [(p.name, p.sentences, p.verdict if np.isnan(d.value) else f"{d.value:+.2f} ({d.low:+.2f} to {d.high:+.2f}), {p.verdict}")
-            for p in bias_probes(train, word_lists) for d in [p.difference]]
+    if "ratings" not in train.column_names or len(set(_members(train).tolist())) < 2:
+        return _table(("mentions", "sentences"), list(found.items()))
+    rows = []
+    for probe in bias_probes(train, word_lists):
+        d, known = probe.difference, not np.isnan(probe.difference.value)
+        figure = f"{d.value:+.2f} ({d.low:+.2f} to {d.high:+.2f}), " if known else ""
+        rows.append((probe.name, probe.sentences, figure + probe.verdict))
     return _table(("mentions", "sentences", "mean rating against the others"), rows)
+
+def _description(about: About, facts: DataFacts) -> list[str]:
+    low, high = facts.middle_words
+    return [about.description, "",
+            f"{facts.sentences:,} sentences of {facts.words:.1f} words on average (nine in ten have "
+            f"{low} to {high}), {facts.characters:.0f} characters; {facts.repeated} repeat another word for word.", ""]
+
+def _splits(of_split: Mapping[str, DataFacts], labels: Sequence[str]) -> list[str]:
+    rows = [(split, f"{f.sentences:,}", f.groups or "", *(f"{n:,} ({n / f.sentences:.0%})" for n in f.labels.values()))
+            for split, f in of_split.items()]
+    return _table(("split", "sentences", "groups", *labels), rows)
+
+def _personal_data(texts: Sequence[str]) -> list[str]:
+    counts = {what: sum(bool(re.search(pattern, text, re.I)) for text in texts) for what, pattern in _PERSONAL.items()}
+    found = ", ".join(f"{what} in {n:,} sentences" for what, n in counts.items())
+    return [f"Found by simple patterns, as collected: {found}. Names of persons were not searched for.", ""]
 
 def data_card(splits: Mapping[str, Dataset],                            # name → split, the training split first
               about: About,                                             # what no count can tell
               word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,     # whose mentions are counted
-              shifts: Mapping[str, Measured] = {},                      # what was changed in which model → its `score_shift`
+              shifts: Mapping[str, Measured] = {},                      # what was changed, in which model → the shift
               rating_label: Callable[[float], int] = label_of,          # mean rating → label id
               ) -> str:                                                 # Markdown with YAML front matter, for README.md
-    "A data card in the form of the Hugging Face hub, every figure counted here. Raises `ValueError` if nothing can be counted."
+    "A data card in the form of the Hugging Face hub, every figure counted here. Raises `ValueError` if none can be."
     if not isinstance(splits, Mapping) or not splits:
         raise ValueError("a card describes named splits; give a DatasetDict, or {'train': split}")
     name, train = next(iter(splits.items()))
     of_split = {split: describe_labelled(data, rating_label) for split, data in splits.items()}
     whole = concatenate_datasets(list(splits.values()))
     facts = describe_labelled(whole, rating_label)
-    personal = {what: sum(bool(re.search(pattern, text, re.I)) for text in whole["text"]) for what, pattern in _PERSONAL.items()}
     meta = DatasetCardData(pretty_name=about.pretty_name, language=[about.language], license=about.license,
                            task_categories=[about.task], annotations_creators=[about.annotations_creators],
                            size_categories=[size_category(facts.sentences)])
-    low, high = facts.middle_words
+    sources = [(source, f"{n:,}") for source, n in facts.sources.items()]
     sections = {
-        "Description": [about.description, "", f"{facts.sentences:,} sentences of {facts.words:.1f} words on average (nine in ten have "
-                        f"{low} to {high}), {facts.characters:.0f} characters; {facts.repeated} repeat another word for word.", ""],
+        "Description": _description(about, facts),
         "Sources and licence": [about.origin, "", f"Licence: {about.license}.", "",
-                                *_table(("source", "sentences"), [(source, f"{n:,}") for source, n in facts.sources.items()])],
+                                *_table(("source", "sentences"), sources)],
         "Collection": [about.collection, ""],
         "Annotation": [about.annotation, "", *_annotation(whole, rating_label)],
-        "Splits": _table(("split", "sentences", "groups", *facts.labels),
-                         [(split, f"{f.sentences:,}", f.groups or "", *(f"{n:,} ({n / f.sentences:.0%})" for n in f.labels.values()))
-                          for split, f in of_split.items()]),
-        "Known limits and biases": [f"Measured on the split {name}.", "", *_limits(train, of_split[name], shifts), *_mentioned(train, word_lists)],
-        "Personal data": ["Found by simple patterns, as collected: " + ", ".join(f"{what} in {n:,} sentences" for what, n in personal.items()) +
-                          ". Names of persons were not searched for.", ""],
+        "Splits": _splits(of_split, list(facts.labels)),
+        "Known limits and biases": [f"Measured on the split {name}.", "", *_limits(train, of_split[name], shifts),
+                                    *_mentioned(train, word_lists)],
+        "Personal data": _personal_data(whole["text"]),
         "Recommended use": [about.use, ""]}
     lines = ["---", meta.to_yaml(), "---", "", f"# Data card: {' '.join(about.pretty_name.split())}", ""]
     for heading, content in sections.items(): lines += [f"## {heading}", "", *content]

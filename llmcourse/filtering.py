@@ -5,6 +5,7 @@
 # %% ../nbs/1_from_scratch/08_filtering.ipynb #07482189
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -25,10 +26,11 @@ LOOK = 10_000     # characters of a text that are enough to tell its language
 def _identifier() -> LanguageIdentifier: return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 def language_of(text: str,             # any text; its first `LOOK` characters are read
-                ) -> tuple[str, float]: # ISO 639 code, `und` without a letter, `zxx` for what is no language; probability
-    "The language a text is most likely in (py3langid, after Lui & Baldwin 2012). Raises `TypeError` unless given a string."
+                ) -> tuple[str, float]: # ISO 639 code (`und`: no letter; `zxx`: no language); probability
+    "The language a text is most likely in (py3langid; Lui & Baldwin 2012). Raises `TypeError` unless given a string."
     if not isinstance(text, str):
-        raise TypeError(f"language_of needs a string, not {text!r} of type {type(text).__name__}; drop missing texts first")
+        raise TypeError(f"language_of needs a string, not {text!r} of type {type(text).__name__}; "
+                        "drop missing texts first")
     start = text[:LOOK]
     return _identifier().classify(start) if any(c.isalpha() for c in start) else ("und", 0.0)
 
@@ -103,12 +105,12 @@ def repeated_ngram_share(words: list[str],  # of a text
                          n: int,            # words in an n-gram
                          ) -> float:        # from 0 to 1
     "The share of characters in n-grams that came before in the text."
-    seen = set()
-    return _covered(words, n, [i for i, gram in enumerate(zip(*(words[i:] for i in range(n)))) if gram in seen or seen.add(gram)])
+    seen, grams = set(), zip(*(words[i:] for i in range(n)))
+    return _covered(words, n, [i for i, gram in enumerate(grams) if gram in seen or seen.add(gram)])
 
 # %% ../nbs/1_from_scratch/08_filtering.ipynb #49b784e9
-COMMON_WORDS = tuple("the a an and or but of to in on at for with from by is are was be been have has had it its this that "
-                     "i you he she we they my your not no as if so do did".split())
+COMMON_WORDS = tuple("the a an and or but of to in on at for with from by is are was be been have has had it its this "
+                     "that i you he she we they my your not no as if so do did".split())
 
 @dataclass(frozen=True)
 class QualityRules:
@@ -129,9 +131,9 @@ class QualityRules:
     repeated_ngrams: tuple[tuple[int, float], ...] = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
 GOPHER = QualityRules()
-SENTENCE = QualityRules(words=(1, 200), word_length=(1, 20), symbols=1, bullet_lines=1, ellipsis_lines=1, alphabetic_words=0.5,
-                        stop_words=1, stop_list=COMMON_WORDS, stop_words_from=12, code_characters=0.1,
-                        top_ngrams=((2, 0.5),), repeated_ngrams=((5, 0.3),))
+SENTENCE = QualityRules(words=(1, 200), word_length=(1, 20), symbols=1, bullet_lines=1, ellipsis_lines=1,
+                        alphabetic_words=0.5, stop_words=1, stop_list=COMMON_WORDS, stop_words_from=12,
+                        code_characters=0.1, top_ngrams=((2, 0.5),), repeated_ngrams=((5, 0.3),))
 
 # %% ../nbs/1_from_scratch/08_filtering.ipynb #c0d9ee84
 def code_share(text: str,    # any text
@@ -141,7 +143,8 @@ def code_share(text: str,    # any text
 
 def _checks(text: str, rules: QualityRules):
     "The rules in order: name, value, least, most."
-    words, lines = text.split(), [line for line in text.splitlines() if line.strip()]
+    words, lines = text.split(), [line.strip() for line in text.splitlines() if line.strip()]
+    paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", text.strip()) if paragraph]
     yield "words", len(words), *rules.words
     yield "mean word length", mean_word_length(words), *rules.word_length
     yield "symbols per word", symbols_per_word(text, words), 0, rules.symbols
@@ -151,7 +154,8 @@ def _checks(text: str, rules: QualityRules):
     if len(words) >= rules.stop_words_from:
         yield "stop words", count_stop_words(words, rules.stop_list), rules.stop_words, len(words)
     yield "characters of code", code_share(text), 0, rules.code_characters
-    for kind, units, most in [("lines", lines, rules.repeated_lines), ("paragraphs", text.split("\n\n"), rules.repeated_paragraphs)]:
+    for kind, units, most in [("lines", lines, rules.repeated_lines),
+                              ("paragraphs", paragraphs, rules.repeated_paragraphs)]:
         share, of_characters = repeated_share(units)
         yield f"repeated {kind}", share, 0, most[0]
         yield f"characters in repeated {kind}", of_characters, 0, most[1]
@@ -163,7 +167,8 @@ def quality_problem(text: str,                       # a sentence, or with `GOPH
                     ) -> str | None:                 # `rule: value, threshold`; None to keep the text
     "The first rule that a text breaks, with its value, if any. Raises `TypeError` unless given a string."
     if not isinstance(text, str):
-        raise TypeError(f"quality_problem needs a string, not {text!r} of type {type(text).__name__}; drop missing texts first")
+        raise TypeError(f"quality_problem needs a string, not {text!r} of type {type(text).__name__}; "
+                        "drop missing texts first")
     longest = int(rules.words[1] * (rules.word_length[1] + 1))       # beyond it, one of the two rules is broken
     if len(text) > longest: return f"characters: {len(text):,}, at most {longest:,}"
     for name, value, least, most in _checks(text, rules):

@@ -51,13 +51,13 @@ def squeeze(text: str,  # any text
 # %% ../nbs/1_from_scratch/07_preprocessing.ipynb #417947a8
 _SAYS_SOMETHING = r"""
     \U0001F3F4 [\U000E0020-\U000E007E]+ \U000E007F                          # a flag
-  | (?<= [\p{JT=D}\p{JT=R}\p{JT=L}\p{ccc=9}] \p{M}*) [\u200C\u200D]       # after a letter that joins, or a virama
+  | [\u200C\u200D] (?<= [\p{JT=D}\p{JT=R}\p{JT=L}\p{ccc=9}] \p{M}* .)      # after a letter that joins, or a virama
   | [\u200C\u200D] (?= \p{M}* \p{ccc=9})                                   # before a virama
-  | (?<= \p{ExtPict} \uFE0F? | \p{Emoji_Modifier}) \u200D (?= \p{ExtPict})  # inside an emoji
-  | (?<= \p{LB=SA}) \u200B (?= \p{LB=SA})                                   # between words of Thai and its like
-  | (?<= [^\p{Latin}\p{M}\p{DI}\s]) [\uFE00-\uFE0F\U000E0100-\U000E01EF]   # the form of a sign
+  | \u200D (?<= (?: \p{ExtPict} \uFE0F? | \p{Emoji_Modifier}) .) (?= \p{ExtPict})  # inside an emoji
+  | (?<= \p{LB=SA}) \u200B (?= \p{LB=SA})                                  # between words of Thai and its like
+  | [\uFE00-\uFE0F\U000E0100-\U000E01EF] (?<= [^\p{Latin}\p{M}\p{DI}\s] .) # the form of a sign
   | (?<= \p{Mongolian}) [\u180B-\u180F]                                    # the form of a Mongolian letter
-  | [\u115F\u1160] (?= [\u1161-\u11FF]) | (?<= [\u1100-\u115E]) \u1160      # an empty place in a Korean syllable
+  | [\u115F\u1160] (?= [\u1161-\u11FF]) | (?<= [\u1100-\u115E]) \u1160     # an empty place in a Korean syllable
 """
 _DIRECTION = r"[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]"
 _INVISIBLE = regex.compile(rf"(?x) {_SAYS_SOMETHING} | (?P<gone> \p{{DI}})")       # DI: default ignorable

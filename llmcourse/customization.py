@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,29 +17,34 @@ import torch
 from datasets import DatasetDict
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from .data import LABELS, atomic_path, load_data
+from .calibration import DecisionRule
+from .data import LABELS, load_data
 from .finetuning import FINE_TUNING, check_data, halves_matched, prepare, save_classifier, watch_validation
 from .lora import load_lora
 from .preprocessing import clean
 from .pretrained import load_pretrained
 from .serving import PredictionRequest, PredictionResponse, Predictor, create_app
 from .techniques import HEADS, modules_named
-from .training import (
-    ClassificationBatches, EarlyStopping, RateShare, TrainingConfig, native_precision, smooth, train)
+from .training import ClassificationBatches, EarlyStopping, RateShare, TrainingConfig, smooth, train
 
 # %% auto #0
 __all__ = ['ARMS', 'layer_depths', 'gradual_unfreezing', 'Anchor', 'layerwise_rates', 'combine', 'LivePlot', 'customize',
-           'measure_arm', 'study', 'AdapterRequest', 'AdapterResponse', 'adapter_app']
+           'measure_arm', 'AdapterRequest', 'AdapterResponse', 'AdapterShelf', 'adapter_app']
 
 # %% ../nbs/3_customization/34_customization.ipynb #96da217d
-def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`, as all of transformers and of this course
-                 ) -> dict[str, int]:    # parameter → 0 for embeddings, 1 for the first block, ..., the greatest for what stands on top
+def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`, as in transformers and in this course
+                 ) -> dict[str, int]:    # parameter → 0 for embeddings, 1 for the first block, ..., most for the top
     "How far from the input each parameter lies, counted in blocks. Raises `ValueError` if no blocks can be found."
-    sizes = {path: sum(p.numel() for p in m.parameters()) for path, m in model.named_modules() if isinstance(m, nn.ModuleList)}
+    sizes = {path: sum(p.numel() for p in m.parameters()) for path, m in model.named_modules()
+             if isinstance(m, nn.ModuleList)}
     path = max(sizes, key=sizes.get, default=None)
-    if not path or not sizes[path]: raise ValueError(f"no layers found in {type(model).__name__}: it has no nn.ModuleList of blocks; techniques that go layer by layer need one")
+    if not path or not sizes[path]:
+        raise ValueError(f"no layers found in {type(model).__name__}: it has no nn.ModuleList of blocks; techniques "
+                         "that go layer by layer need one")
     depths, top, above = {}, len(model.get_submodule(path)) + 1, False
     for name, _ in model.named_parameters():
         inside = name.startswith(f"{path}.")
@@ -50,10 +54,11 @@ def layer_depths(model: nn.Module,       # with its blocks in an `nn.ModuleList`
 
 # %% ../nbs/3_customization/34_customization.ipynb #ed312309
 def gradual_unfreezing(model: nn.Module,     # gives the layers
-                       until: float = 0.5,   # the embeddings join at this share of the training, the layers above at equal steps before
+                       until: float = 0.5,   # the embeddings join at this share of the training, other layers before it
                        ) -> RateShare:       # for `rate_share` of `train`: 1 for what moves already, else 0
-    "Unfreeze from the head down to the embeddings (Howard and Ruder 2018)."
-    if not 0 < until <= 1: raise ValueError(f"until is {until}; it must lie above 0 and be at most 1, the end of the training")
+    "Unfreeze from the head down, at equal steps (Howard and Ruder 2018). Raises `ValueError` for a share that is none."
+    if not 0 < until <= 1:
+        raise ValueError(f"until is {until}; it must lie above 0 and be at most 1, the end of the training")
     depths = layer_depths(model)
     top = max(depths.values())
     return lambda name, progress: float(progress >= until * (top - depths[name]) / top)
@@ -62,38 +67,46 @@ def gradual_unfreezing(model: nn.Module,     # gives the layers
 class Anchor:
     "Remembers where the weights of a model started and pulls them back (L2-SP, Li et al. 2018)."
     def __init__(self,
-                 model: nn.Module,           # gets a hook on each parameter if the strength is above 0
+                 model: nn.Module,           # its weights are pulled whenever an optimizer steps
                  strength: float = 0.0,      # alpha; 0 only measures
                  head: Sequence[str] = HEADS,  # modules that are new and not held
                  ):
-        if not 0 <= strength < math.inf: raise ValueError(f"the anchor's strength is {strength}; it must be 0 (no pull) or more, such as 0.1")
+        if not 0 <= strength < math.inf:
+            raise ValueError(f"the anchor's strength is {strength}; it must be 0 (no pull) or more, such as 0.1")
         new = {id(p) for m in modules_named(model, head).values() for p in m.parameters()}
         self.held = [(p, p.detach().clone()) for p in model.parameters() if id(p) not in new]
         self.strength = strength
-        self.hooks = [p.register_post_accumulate_grad_hook(self._pull(start)) for p, start in self.held if p.requires_grad] if strength else []
+        self.hook = register_optimizer_step_pre_hook(self._pull) if strength else None
 
-    def _pull(self, start: Tensor) -> Callable[[Tensor], None]:
-        def add(p: Tensor) -> None: p.grad.add_(p.detach() - start.to(p.device), alpha=self.strength)
-        return add
+    @torch.no_grad()
+    def _pull(self, optimizer: torch.optim.Optimizer, args, kwargs) -> None:
+        "Add the penalty's gradient to the gradient that an optimizer is about to use: once a step."
+        moving = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for p, start in self.held:
+            if id(p) in moving and p.grad is not None: p.grad.add_(p - start.to(p.device), alpha=self.strength)
 
     def penalty(self) -> Tensor:
-        "The term of the loss whose gradient the hooks add."
+        "The term of the loss whose gradient is added."
         return self.strength / 2 * sum((p - start.to(p.device)).square().sum() for p, start in self.held)
 
     def distance(self) -> float:
         "How far all held weights together have gone: the length of the difference."
-        with torch.no_grad(): return math.sqrt(sum(float((p - start.to(p.device)).square().sum()) for p, start in self.held))
+        with torch.no_grad():
+            return math.sqrt(sum(float((p - start.to(p.device)).square().sum()) for p, start in self.held))
 
     def release(self) -> None:
-        "Take the hooks off."
-        for hook in self.hooks: hook.remove()
+        "Let the weights go."
+        if self.hook: self.hook.remove()
 
 # %% ../nbs/3_customization/34_customization.ipynb #96b4d2ea
 def layerwise_rates(model: nn.Module,     # gives the layers
                     decay: float = 0.7,   # from each layer to the one below; 1: the same rate for all
                     ) -> RateShare:       # for `rate_share` of `train`
-    "Multiply the learning rate by `decay` for each layer further down (discriminative fine-tuning, Howard and Ruder 2018)."
-    if not 0 < decay <= 1: raise ValueError(f"the rate decay is {decay}; it must lie above 0 and be at most 1, such as 0.7")
+    """Discriminative fine-tuning: the learning rate times `decay` for each layer further down (Howard and Ruder 2018).
+
+    Raises `ValueError` for a decay that is none."""
+    if not 0 < decay <= 1:
+        raise ValueError(f"the rate decay is {decay}; it must lie above 0 and be at most 1, such as 0.7")
     depths = layer_depths(model)
     top = max(depths.values())
     return lambda name, progress: decay ** (top - depths[name])
@@ -106,7 +119,7 @@ def combine(*shares: RateShare,   # any number; none at all gives 1
 
 # %% ../nbs/3_customization/34_customization.ipynb #30756d87
 class LivePlot:
-    "A callback for `train`: three curves, drawn again in one place of the notebook. Outside of one it keeps the figure."
+    "A callback for `train`: three curves, drawn again in one place of the notebook; elsewhere it keeps the figure."
     def __init__(self, title: str = "training"):  # above the curves
         import matplotlib.pyplot as plt
         from IPython import get_ipython
@@ -125,19 +138,42 @@ class LivePlot:
         for ax in self.axes: ax.clear()
         self.axes[0].plot(steps, losses, color="C0", alpha=0.3, lw=0.8)
         self.axes[0].plot(steps, smooth(losses, 8), color="C0", label="training")
-        for ax, key, style in zip(self.axes, ("validation_loss", "validation_macro_f1", "distance"), ("D--", "o-", "s-")):
+        measured = ("validation_loss", "D--"), ("validation_macro_f1", "o-"), ("distance", "s-")
+        for ax, (key, style) in zip(self.axes, measured):
             ax.plot(when, [h[key] for h in looks], style, color="C1", label="validation")
         self.axes[0].legend(frameon=False)
         for ax, what in zip(self.axes, ("loss (nats)", "macro-F1, validation", "distance from the start")):
             ax.set(xlabel="step", title=what)
         self.figure.suptitle(alarm or self.title)
         self.figure.tight_layout()
-        if self.in_notebook:
-            from IPython.display import display
-            if self.handle: self.handle.update(self.figure)
-            else: self.handle = display(self.figure, display_id=True)
+        if self.in_notebook: self._show()
+
+    def _show(self) -> None:
+        from IPython.display import display
+        if self.handle: self.handle.update(self.figure)
+        else: self.handle = display(self.figure, display_id=True)
 
 # %% ../nbs/3_customization/34_customization.ipynb #1403a3dc
+def _check_before(dataset: DatasetDict, labels: Sequence[str], patience: int | None, **counts: int) -> None:
+    "Raises `ValueError` for what would show only after the training."
+    if patience is not None: counts["patience"] = patience
+    wrong = [f"{name} is {n}" for name, n in counts.items() if not isinstance(n, int) or n < 1]
+    if wrong: raise ValueError(f"{', '.join(wrong)}; give a whole number of at least 1")
+    absent = [name for name in ("train", "validation") if name not in dataset or not len(dataset[name])]
+    if absent: raise ValueError(f"there is no split {' and no split '.join(absent)} with rows; give both")
+    faults = check_data(DatasetDict({name: dataset[name] for name in ("train", "validation")}), labels)
+    if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
+
+def _go_back(history: list[dict], steps: int, stopping: EarlyStopping | None, plot: LivePlot | None) -> None:
+    "To the best look, if there is one to go back to; say so if the run was ended early."
+    if not stopping: return
+    best = stopping.restore()
+    if len(history) == steps: return
+    alarm = (f"stopped at step {len(history)}: no better validation loss than {best['validation_loss']:.3f} "
+             f"at step {best['step'] + 1} for {stopping.patience} looks")
+    print(alarm)
+    if plot: plot(history, alarm)
+
 def customize(name: str,                         # what `load_pretrained` takes
               dataset: DatasetDict,              # train and validation, with the columns text and label
               folder: str | Path | None = None,  # where the checkpoint goes; None: nowhere
@@ -150,37 +186,29 @@ def customize(name: str,                         # what `load_pretrained` takes
               context: int = 64,                 # tokens to read of each text
               config: TrainingConfig = FINE_TUNING,  # rates, decay, precision
               looks: int = 1,                    # an epoch, at the validation split
-              patience: int | None = None,       # stop after so many looks without a better loss, and go back to the best
+              patience: int | None = None,       # stop after so many looks without a better loss, with the best weights
               live: bool = False,                # draw the curves while it trains
               seed: int = 0,                     # for the head, the order and dropout
               ) -> tuple:                        # model, tokenizer, history
     "Fine-tune so that little is forgotten. Raises `ValueError` for faulty data or settings out of range."
-    faults = check_data(DatasetDict(train=dataset["train"]), labels)
-    if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
-    if looks < 1: raise ValueError(f"looks is {looks}; at least one look an epoch is needed to know when to stop")
+    _check_before(dataset, labels, patience, epochs=epochs, batch_size=batch_size, context=context, looks=looks)
     model, tokenizer = load_pretrained(name, labels, seed)
     shares = [layerwise_rates(model, rate_decay)] + [gradual_unfreezing(model)] * unfreeze
-    spring = Anchor(model, anchor)
     p = prepare(dataset["train"], tokenizer, context)
     batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, seed)
     measure = watch_validation(model, dataset["validation"], tokenizer, context)
-    stopping = EarlyStopping(model, patience) if patience is not None else None
-    plot = LivePlot(f"customizing {name}") if live else None
-    history = train(model, batches, replace(config, seed=seed), title=f"customizing {name}",
-                    watch=lambda: measure() | {"distance": spring.distance()},
-                    watch_every=max(1, batches.batches_per_epoch // looks), rate_share=combine(*shares),
-                    callbacks=[callback for callback in (stopping, plot) if callback])
-    spring.release()
-    best = stopping.restore() if stopping else None
-    if len(history) < len(batches):
-        alarm = (f"stopped at step {len(history)}: no better validation loss than {best['validation_loss']:.3f} "
-                 f"at step {best['step'] + 1} for {patience} looks")
-        print(alarm)
-        if plot: plot(history, alarm)
+    stopping, plot = patience and EarlyStopping(model, patience), LivePlot(f"customizing {name}") if live else None
+    spring = Anchor(model, anchor)
+    try: history = train(model, batches, replace(config, seed=seed), title=f"customizing {name}",
+                         watch=lambda: measure() | {"distance": spring.distance()},
+                         watch_every=max(1, batches.batches_per_epoch // looks), rate_share=combine(*shares),
+                         callbacks=[callback for callback in (stopping, plot) if callback])
+    finally: spring.release()
+    _go_back(history, len(batches), stopping, plot)
     if folder:
-        save_classifier(model, tokenizer, folder,
-                        f"{name}, customized on {len(p.labels)} sentences (unfreeze {unfreeze}, anchor {anchor:g}, "
-                        f"rate decay {rate_decay:g}, seed {seed}). Labels: {', '.join(labels)}.")
+        card = (f"{name}, customized on {len(p.labels)} sentences (unfreeze {unfreeze}, anchor {anchor:g}, "
+                f"rate decay {rate_decay:g}, seed {seed}). Labels: {', '.join(labels)}.")
+        save_classifier(model, tokenizer, folder, card)
     return model, tokenizer, history
 
 # %% ../nbs/3_customization/34_customization.ipynb #246d7e9a
@@ -188,6 +216,7 @@ _PLAIN = {"unfreeze": False, "anchor": 0.0, "rate_decay": 1.0}
 _rate = lambda times: replace(FINE_TUNING, learning_rate=times * FINE_TUNING.learning_rate)
 ARMS = {"all at once": _PLAIN,
         "all at once, rate / 3": _PLAIN | {"config": _rate(1 / 3)},
+        "all at once, rate x 3": _PLAIN | {"config": _rate(3)},
         "gradual unfreezing": _PLAIN | {"unfreeze": True},
         "anchor": _PLAIN | {"anchor": 0.1},
         "layer-wise rates": _PLAIN | {"rate_decay": 0.7},
@@ -200,28 +229,15 @@ def measure_arm(arm: str,             # a key of `ARMS`
                 epochs: int = 4,      # passes over them
                 **more,               # further arguments of `customize`
                 ) -> tuple:           # model, tokenizer, history, a dict of measurements
-    "Customize MiniLM by one arm and measure what it learned and what it forgot."
+    "Customize MiniLM by one arm; measure what it learned and what it forgot. Raises `ValueError` as `customize` does."
     reviews, editorials = clean(load_data("amazon"))[0], clean(load_data("editorials"))[0]
-    data = DatasetDict(train=reviews["train"].shuffle(seed=seed).select(range(sentences)), validation=reviews["validation"])
+    few = reviews["train"].shuffle(seed=seed).select(range(sentences))
+    data = DatasetDict(train=few, validation=reviews["validation"])
     model, tokenizer, history = customize("minilm", data, epochs=epochs, context=32, seed=seed, **(ARMS[arm] | more))
     last = [h for h in history if "validation_loss" in h][-1]
-    return model, tokenizer, history, {"arm": arm, "seed": seed, "macro_f1": last["validation_macro_f1"], "loss": last["validation_loss"],
-                                       "distance": last["distance"], "halves_matched": halves_matched(model, tokenizer, list(editorials["train"]["text"]))}
-
-def study(file: str | Path,                     # JSON; what it holds already is not done again
-          seeds: Sequence[int] = (0, 1, 2),     # one run each for every arm
-          ) -> list[dict]:                      # one row a run
-    "Run every arm with every seed, and keep the rows in a file."
-    file = Path(file)
-    rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
-    for seed in seeds:
-        for arm in ARMS:
-            if any((r["arm"], r["seed"]) == (arm, seed) for r in rows): continue
-            rows.append(measure_arm(arm, seed)[-1])
-            about = {"command": "llmcourse.customization.study('llmcourse/measured/customization.json')", "sentences": 192, "epochs": 4,
-                     "precision": native_precision("cpu"), "torch": torch.__version__}
-            with atomic_path(file) as scratch: scratch.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    return rows
+    halves = halves_matched(model, tokenizer, list(editorials["train"]["text"]))
+    measured = {"macro_f1": last["validation_macro_f1"], "loss": last["validation_loss"], "distance": last["distance"]}
+    return model, tokenizer, history, {"arm": arm, "seed": seed, **measured, "halves_matched": halves}
 
 # %% ../nbs/3_customization/34_customization.ipynb #3a550ddd
 class AdapterRequest(PredictionRequest):
@@ -238,52 +254,109 @@ def _beside(model: nn.Module) -> nn.Module:
     head = {id(p) for m in modules_named(model, HEADS).values() for p in m.parameters()}
     return copy.deepcopy(model, {id(p): p for p in model.parameters() if id(p) not in head})
 
+class AdapterShelf:
+    "The adapters of a server. Their table is never changed, only replaced, so whoever holds it can go on with it."
+    def __init__(self,
+                 base: Predictor,     # on which all the adapters were trained
+                 folder: str | Path,  # holds one folder an adapter, as `save_lora` writes them
+                 ):
+        self.base, self.folder, self.lock = base, Path(folder), threading.Lock()
+        self.loaded: dict[str, Predictor] = {}
+
+    def on_disk(self) -> list[str]:
+        "The names of the adapters in the folder."
+        return sorted(path.parent.name for path in self.folder.glob("*/adapter_config.json"))
+
+    def _contents(self, place: Path) -> str:
+        "A hash of the files of an adapter together with the base. Raises `ValueError` if they name no base."
+        try: says = safe_open(place/"adapter_model.safetensors", "pt").metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"the adapter in {place} is damaged ({error}); copy it again") from error
+        if not says.keys() & {"fingerprint", "base"}:
+            raise ValueError(f"the adapter in {place} does not say which base it was made for; put it on its base with "
+                             "load_lora and store it with save_lora")
+        digest = hashlib.sha256(self.base.fingerprint.encode())
+        for path in sorted(place.iterdir()): digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def build(self,
+              name: str,      # a folder with an adapter
+              ) -> Predictor: # the base with that adapter; it shares the base's frozen tensors
+        "Open an adapter. Raises `ValueError` if it is damaged, was made for another base, or does not say for which."
+        place, adapted = self.folder/name, copy.copy(self.base)
+        adapted.fingerprint = self._contents(place)
+        adapted.model = load_lora(_beside(self.base.model), place)
+        own = (place/"decision.json").exists()          # the base's rule was found for the base's head
+        adapted.rule = DecisionRule.load(place) if own else DecisionRule(self.base.labels)
+        if self._contents(place) != adapted.fingerprint:
+            raise ValueError(f"the adapter in {place} changed while it was being read; load it again")
+        return adapted
+
+    def put(self,
+            name: str,   # a folder with an adapter
+            ) -> tuple[Predictor, Predictor | None]:  # the new one, and the one that it replaces
+        "Load an adapter, or replace one. Raises what `build` raises, and then all stays as it is."
+        fresh = self.build(name)
+        with self.lock: old, self.loaded = self.loaded.get(name), self.loaded | {name: fresh}
+        return fresh, old
+
+    def drop(self,
+             name: str,                # of a loaded adapter
+             ) -> Predictor | None:    # what was dropped; None: there was none
+        "Take an adapter out of the table."
+        with self.lock:
+            dropped, self.loaded = self.loaded.get(name), {n: a for n, a in self.loaded.items() if n != name}
+        return dropped
+
+def _refuse(status: int, message: str) -> JSONResponse: return JSONResponse({"error": message}, status)
+
+def _not_loaded(name: str, known: dict) -> JSONResponse:
+    return _refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(known) or 'none'}")
+
+def _add_shelf(app: FastAPI, shelf: AdapterShelf) -> None:
+    "Addresses to list, load and drop adapters."
+    @app.get("/adapters")
+    def list_adapters() -> dict:
+        return {"base": shelf.base.fingerprint, "in_folder": shelf.on_disk(),
+                "loaded": {name: adapter.fingerprint for name, adapter in shelf.loaded.items()}}
+
+    @app.post("/adapters/{name}")
+    def load_adapter(name: str):
+        known = shelf.on_disk()
+        if name not in known:
+            return _refuse(404, f"there is no adapter {name!r} in the folder; there are {', '.join(known) or 'none'}")
+        try: fresh, old = shelf.put(name)
+        except ValueError as error: return _refuse(409, str(error).replace(str(shelf.folder/name), name))
+        return {"adapter": name, "fingerprint": fresh.fingerprint, "replaced": old and old.fingerprint}
+
+    @app.delete("/adapters/{name}")
+    def drop_adapter(name: str):
+        known = shelf.loaded
+        return {"dropped": name} if shelf.drop(name) else _not_loaded(name, known)
+
+def _add_predict(app: FastAPI, shelf: AdapterShelf) -> None:
+    "The address that answers, by the adapter that is asked for."
+    @app.post("/predict", response_model=AdapterResponse)
+    def predict(request: AdapterRequest):
+        known = shelf.loaded            # this table, whatever happens meanwhile
+        name = request.adapter or next(iter(known), None)
+        if name is None: return _refuse(503, "no adapter is loaded; load one with POST /adapters/NAME")
+        if name not in known: return _not_loaded(name, known)
+        return AdapterResponse(model=shelf.base.fingerprint, adapter=name, fingerprint=known[name].fingerprint,
+                               predictions=known[name](request.texts))
+
 def adapter_app(base: str | Path,    # a classifier in checkpoint form, on which all the adapters were trained
                 folder: str | Path,  # holds one folder an adapter, as `save_lora` writes them
                 load: Sequence[str] = (),  # names of adapters to load at once
                 ) -> FastAPI:
     """The application of `create_app` with adapters that come and go while it runs.
 
-    `GET /adapters` lists them, `POST /adapters/NAME` loads or replaces one from the folder, `DELETE /adapters/NAME` drops one."""
-    predictor, folder, adapters, lock = Predictor(base), Path(folder), {}, threading.Lock()
-    app = create_app(predictor)
+    `GET /adapters` lists them, `POST /adapters/NAME` loads or replaces one, `DELETE /adapters/NAME` drops one. Raises
+    `ValueError` for an adapter that does not fit the base."""
+    shelf = AdapterShelf(Predictor(base), folder)
+    app = create_app(shelf.base)
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/predict"]
-    refuse = lambda status, message: JSONResponse({"error": message}, status)
-    on_disk = lambda: sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
-
-    def build(name: str) -> Predictor:
-        adapted = copy.copy(predictor)
-        adapted.model = load_lora(_beside(predictor.model), folder/name)
-        adapted.fingerprint = hashlib.sha256((folder/name/"adapter_model.safetensors").read_bytes()).hexdigest()[:12]
-        return adapted
-
-    @app.get("/adapters")
-    def list_adapters() -> dict:
-        return {"base": predictor.fingerprint, "loaded": {name: a.fingerprint for name, a in adapters.items()}, "in_folder": on_disk()}
-
-    @app.post("/adapters/{name}")
-    def load_adapter(name: str):
-        nonlocal adapters
-        if name not in on_disk(): return refuse(404, f"there is no adapter {name!r} in the folder; there are {', '.join(on_disk()) or 'none'}")
-        try: fresh = build(name)
-        except ValueError as error: return refuse(409, str(error).replace(str(folder/name), name))
-        with lock: old, adapters = adapters.get(name), adapters | {name: fresh}
-        return {"adapter": name, "fingerprint": fresh.fingerprint, "replaced": old and old.fingerprint}
-
-    @app.delete("/adapters/{name}")
-    def drop_adapter(name: str):
-        nonlocal adapters
-        with lock: dropped, adapters = adapters.get(name), {n: a for n, a in adapters.items() if n != name}
-        return {"dropped": name} if dropped else refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(adapters) or 'none'}")
-
-    @app.post("/predict", response_model=AdapterResponse)
-    def predict(request: AdapterRequest):
-        known = adapters                # this table, whatever happens meanwhile
-        name = request.adapter or next(iter(known), None)
-        if name is None: return refuse(503, "no adapter is loaded; load one with POST /adapters/NAME")
-        if name not in known: return refuse(404, f"no adapter {name!r} is loaded; loaded are {', '.join(known) or 'none'}")
-        return AdapterResponse(model=predictor.fingerprint, adapter=name, fingerprint=known[name].fingerprint,
-                               predictions=known[name](request.texts))
-
-    adapters = {name: build(name) for name in load}
+    _add_shelf(app, shelf)
+    _add_predict(app, shelf)
+    for name in load: shelf.put(name)
     return app

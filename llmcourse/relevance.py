@@ -18,14 +18,15 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from .data import LABELS
+from .evaluation import context_of
 from .finetuning import FINE_TUNING, prepare
 from .pretrained import load_pretrained
 from .training import ClassificationBatches, TrainingConfig, train
 
 # %% auto #0
-__all__ = ['HEADS', 'HEAD_FIRST', 'epsilon_rule', 'lrp_rules', 'layers_of', 'train_only', 'finetune_layers', 'Propagated',
-           'propagate', 'relevance', 'to_words', 'draw_relevance', 'neuron_relevance', 'masked', 'layer_relevance',
-           'choose_layers', 'finetune_relevant']
+__all__ = ['POOLER_AND_HEAD', 'HEAD_FIRST', 'epsilon_rule', 'lrp_rules', 'layers_of', 'train_only', 'finetune_layers',
+           'Propagated', 'propagate', 'relevance', 'to_words', 'draw_relevance', 'neuron_relevance', 'masked',
+           'layer_relevance', 'choose_layers', 'finetune_relevant']
 
 # %% ../nbs/3_customization/32_relevance.ipynb #3bb76709
 def epsilon_rule(x: Tensor,              # (..., in_features), what came into the layer
@@ -62,7 +63,7 @@ def _check_model(model) -> None:
 @contextmanager
 def lrp_rules(model: nn.Module,      # a BERT classifier of transformers
               ) -> Iterator[None]:
-    "Within the block, gradient times input is relevance (Ali et al. 2022). Raises `ValueError` for a model without rules."
+    "Within the block, gradient times input is relevance (Ali et al. 2022). Raises `ValueError` if rules are missing."
     _check_model(model)
     parts = [(m, _RULES.get(path.rsplit(".", 1)[-1])) for path, m in model.named_modules()]
     hooks = [module.register_forward_hook(rule) for module, rule in parts if rule]
@@ -71,7 +72,7 @@ def lrp_rules(model: nn.Module,      # a BERT classifier of transformers
         for hook in hooks: hook.remove()
 
 # %% ../nbs/3_customization/32_relevance.ipynb #3525ecdd
-HEADS = ("pooler", "classifier", "score")
+POOLER_AND_HEAD = ("pooler", "classifier", "score")   # what stands above the layers; its names in BERT and in GPT
 
 def layers_of(model: nn.Module,   # a BERT classifier of transformers
               ) -> list[str]:     # "bert.encoder.layer.0", ...
@@ -87,7 +88,7 @@ def train_only(model: nn.Module,       # a BERT classifier; changed in place
         if layer not in known: raise ValueError(f"no layer {layer!r} in this model; it has {', '.join(known)}")
     for name, parameter in model.named_parameters():
         chosen = any(name.startswith(f"{layer}.") for layer in layers)
-        parameter.requires_grad_(chosen or any(part in HEADS for part in name.split(".")))
+        parameter.requires_grad_(chosen or any(part in POOLER_AND_HEAD for part in name.split(".")))
     return model
 
 HEAD_FIRST = replace(FINE_TUNING, learning_rate=2e-3)   # for the head alone, which starts from nothing
@@ -101,10 +102,10 @@ def finetune_layers(model: nn.Module,       # a BERT classifier; trained in plac
                     context: int = 48,      # tokens to read of each text
                     config: TrainingConfig = FINE_TUNING,  # rates, decay, seed
                     ) -> list[dict]:        # the history of `train`
-    "Train some layers and the head. Which parameters were frozen before does not matter, and all of them may move after."
+    "Train some layers and the head. What was frozen before does not matter, and all parameters may move afterwards."
     train_only(model, layers)
-    p = prepare(split, tokenizer, context)
-    batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, config.seed)
+    p, pad = prepare(split, tokenizer, context), tokenizer.pad_token_id
+    batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, pad, context, config.seed)
     try: return train(model, batches, config, title=f"{len(layers)} layers")
     finally: model.requires_grad_(True)
 
@@ -118,27 +119,29 @@ class Propagated(NamedTuple):
     neurons: dict[str, Tensor]   # dense layer → (batch, units), the relevance of what comes into it
 
 def _target_ids(model, target, logits: Tensor) -> Tensor:
-    names = list(model.config.id2label.values())
+    "The label id of each text. The order of the names in config.json says nothing; the ids do."
     if target is None: return logits.argmax(-1)
-    ids = [names.index(t) if t in names else t for t in ([target] * len(logits) if isinstance(target, (str, int)) else target)]
-    wrong = [t for t in ids if isinstance(t, str) or not 0 <= int(t) < len(names)]
-    if wrong or len(ids) != len(logits):
-        raise ValueError(f"target {wrong[0]!r} is no label; there are {', '.join(names)}" if wrong else
-                         f"{len(ids)} targets for {len(logits)} texts; give one for all or one for each")
-    return torch.tensor([int(t) for t in ids])
+    id_of = {name: int(i) for i, name in model.config.id2label.items()}
+    targets = [target] * len(logits) if isinstance(target, (str, int)) else list(target)
+    if len(targets) != len(logits):
+        raise ValueError(f"{len(targets)} targets for {len(logits)} texts; give one for all or one for each")
+    ids = [id_of.get(t, t) for t in targets]
+    for t in ids:
+        if isinstance(t, str) or not 0 <= int(t) < logits.shape[1]:
+            raise ValueError(f"target {t!r} is no label; there are {', '.join(sorted(id_of, key=id_of.get))}")
+    return torch.tensor([int(t) for t in ids], device=logits.device)
 
-def propagate(model: nn.Module,     # a BERT classifier of transformers
-              tokenizer,            # the model's own
-              texts: Sequence[str], # none of them empty
-              target=None,          # label names or ids, one for all or one a text; None: what the model predicts
-              ) -> Propagated:
-    "Share the margin of a label out among tokens, biases and neurons. Raises `ValueError` for an empty text or target."
-    _check_model(model)
+def _check_texts(texts: Sequence[str]) -> list[str]:
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not texts: raise ValueError("there is no text to explain; give at least one")
     for i, text in enumerate(texts):
-        if not text.strip(): raise ValueError(f"text {i} is empty ({text!r}); there is no word that relevance could go to")
-    batch = tokenizer(texts, padding=True, truncation=True, max_length=128, return_tensors="pt")
+        if not text.strip():
+            raise ValueError(f"text {i} is empty ({text!r}); there is no word that relevance could go to")
+    return texts
+
+@contextmanager
+def _recorded(model: nn.Module) -> Iterator[tuple[list, dict]]:
+    "Within the block, what enters the first layer norm and each dense layer that writes into the residual stream."
     inputs, activations, was_training = [], {}, model.training
     def start(module, args):
         inputs.append(args[0].detach().requires_grad_())
@@ -148,18 +151,34 @@ def propagate(model: nn.Module,     # a BERT classifier of transformers
         if path.endswith("output.dense"):
             note = lambda module, args, path=path: activations.__setitem__(path, args[0])
             hooks.append(module.register_forward_pre_hook(note))
-    try:
-        with lrp_rules(model.eval()): logits = model(**batch).logits                     # (batch, labels)
+    model.eval()
+    try: yield inputs, activations
     finally:
         for hook in hooks: hook.remove()
         model.train(was_training)
+
+def propagate(model: nn.Module,     # a BERT classifier of transformers
+              tokenizer,            # the model's own
+              texts: Sequence[str], # none of them empty; as many tokens of each are read as when the model answers
+              target=None,          # label names or ids, one for all or one a text; None: what the model predicts
+              ) -> Propagated:      # on the CPU, whatever the model's device
+    """Share the margin of a label out among tokens, biases and neurons.
+
+    Raises `ValueError` for an empty text, a target that is no label, or a model whose logits are not numbers."""
+    _check_model(model)
+    batch = tokenizer(_check_texts(texts), padding=True, truncation=True, max_length=context_of(model, tokenizer),
+                      return_tensors="pt")
+    with _recorded(model) as (inputs, activations), lrp_rules(model):
+        logits = model(**batch.to(next(model.parameters()).device)).logits               # (batch, labels)
     margin = logits.gather(1, _target_ids(model, target, logits)[:, None])[:, 0] - logits.mean(-1)    # (batch,)
     at = [inputs[0], *activations.values()]
-    parts = [(x * g).detach() for x, g in zip(at, torch.autograd.grad(margin.sum(), at))]
-    relevance = parts[0].sum(-1)                                                         # (batch, time)
-    tokens = [tokenizer.convert_ids_to_tokens(ids[mask.bool()]) for ids, mask in zip(batch["input_ids"], batch["attention_mask"])]
-    return Propagated(tokens, relevance, margin.detach() - relevance.sum(-1), margin.detach(),
-                      {path: part.sum(1) for path, part in zip(activations, parts[1:])})
+    of_tokens, *of_neurons = [(x * g).detach().cpu() for x, g in zip(at, torch.autograd.grad(margin.sum(), at))]
+    relevance, margin, masks = of_tokens.sum(-1), margin.detach().cpu(), batch["attention_mask"].bool()
+    if not margin.isfinite().all():
+        raise ValueError("the model's logits are not numbers (NaN), so there is nothing to explain; train it anew")
+    tokens = [tokenizer.convert_ids_to_tokens(ids[mask]) for ids, mask in zip(batch["input_ids"], masks)]
+    return Propagated(tokens, relevance, margin - relevance.sum(-1), margin,
+                      {path: part.sum(1) for path, part in zip(activations, of_neurons)})
 
 def relevance(model: nn.Module,   # a BERT classifier of transformers
               tokenizer,          # the model's own
@@ -207,8 +226,8 @@ def neuron_relevance(model: nn.Module,     # a BERT classifier of transformers
                      batch_size: int = 32, # texts at a time
                      ) -> dict[str, Tensor]:  # dense layer → (units,), of what comes into it
     "The mean absolute relevance of each neuron: what the heads of a layer say, and its feed-forward units."
-    texts, total = list(texts), {}
-    for start in range(0, max(len(texts), 1), batch_size):
+    texts, total = _check_texts(texts), {}
+    for start in range(0, len(texts), batch_size):
         some = slice(start, start + batch_size)
         target = labels if labels is None or isinstance(labels, (str, int)) else list(labels)[some]
         for path, values in propagate(model, tokenizer, texts[some], target).neurons.items():
@@ -222,7 +241,7 @@ def masked(model: nn.Module,               # any model with these layers
     "Within the block, some neurons are silent."
     def silence(units):
         def hook(module, args):
-            return (args[0].index_fill(-1, torch.as_tensor(units, dtype=torch.long), 0.0),)
+            return (args[0].index_fill(-1, torch.as_tensor(units, dtype=torch.long, device=args[0].device), 0.0),)
         return hook
     hooks = [model.get_submodule(path).register_forward_pre_hook(silence(units)) for path, units in neurons.items()]
     try: yield
@@ -237,7 +256,8 @@ def layer_relevance(model: nn.Module,     # a BERT classifier of transformers
                     ) -> dict[str, float]:  # layer → share; they add up to 1
     "The share of each layer in the relevance of all neurons."
     found = neuron_relevance(model, tokenizer, texts, labels)
-    sums = {layer: sum(float(v.sum()) for path, v in found.items() if path.startswith(f"{layer}.")) for layer in layers_of(model)}
+    sums = {layer: sum(float(v.sum()) for path, v in found.items() if path.startswith(f"{layer}."))
+            for layer in layers_of(model)}
     return {layer: value / sum(sums.values()) for layer, value in sums.items()}
 
 def choose_layers(model: nn.Module,     # a BERT classifier whose head has been trained
@@ -247,7 +267,8 @@ def choose_layers(model: nn.Module,     # a BERT classifier whose head has been 
                   ) -> list[str]:       # names for `train_only`, from the bottom up
     "The layers with the largest shares of relevance. Raises `ValueError` unless the model has that many."
     known = layers_of(model)
-    if not 1 <= n_layers <= len(known): raise ValueError(f"n_layers is {n_layers}; this model has {len(known)}, take 1 to {len(known)}")
+    if not 1 <= n_layers <= len(known):
+        raise ValueError(f"n_layers is {n_layers}; this model has {len(known)}, take 1 to {len(known)}")
     shares = layer_relevance(model, tokenizer, texts)
     return sorted(sorted(shares, key=shares.get, reverse=True)[:n_layers], key=known.index)
 
@@ -260,11 +281,13 @@ def finetune_relevant(name: str,                       # what `load_pretrained` 
                       epochs: int = 2,                 # passes for the chosen layers
                       config: TrainingConfig = FINE_TUNING,  # for the chosen layers
                       seed: int = 0,                   # for the head, the order and dropout
-                      sample: int = 64,                # training texts on which relevance is measured
+                      sample: int = 64,                # training texts on which relevance is measured, at least 1
                       ) -> tuple:                      # model, tokenizer, the names of the layers that were trained
-    "Fine-tune only those layers of a pre-trained model that relevance points to."
-    model, tokenizer = load_pretrained(name, labels, seed)
-    split = dataset["train"]
+    "Fine-tune only those layers of a pre-trained model that relevance points to. Raises `ValueError` for too many."
+    if sample < 1: raise ValueError(f"sample is {sample}; relevance needs at least one text")
+    (model, tokenizer), split = load_pretrained(name, labels, seed), dataset["train"]
+    if not 1 <= n_layers <= len(layers_of(model)):      # now, and not after the head was trained
+        raise ValueError(f"n_layers is {n_layers}; this model has {len(layers_of(model))}")
     finetune_layers(model, tokenizer, split, [], head_epochs, config=replace(HEAD_FIRST, seed=seed))
     drawn = np.random.default_rng(seed).permutation(len(split))[:sample]
     chosen = choose_layers(model, tokenizer, list(split.select(drawn)["text"]), n_layers)

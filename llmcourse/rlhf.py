@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,24 +19,25 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .data import ARCHIVE_SHA256, atomic_path, load_data
+from .data import atomic_folder, atomic_path, load_data
 from .evaluation import bits_per_byte
-from .generation import KVCache
-from .model import GPT, GPTConfig, LanguageModel, Output, llama_config, load_checkpoint, save_checkpoint
+from .generation import Sampling, distinct_ngrams, generate_ids
+from .model import (
+    GPT, GPTConfig, LanguageModel, Output, fingerprint, llama_config, load_checkpoint, save_checkpoint)
 from .preprocessing import clean
-from .pretrained import course_gpt
-from .training import ClassificationBatches, TrainingConfig, native_precision, train
+from .training import ClassificationBatches, TrainingConfig, train
 
 # %% auto #0
-__all__ = ['Reward', 'win_share', 'Preference', 'preference_pairs', 'pair_credit', 'human_credit', 'vader_scores',
+__all__ = ['Reward', 'win_share', 'Preference', 'preference_pairs', 'set_one_aside', 'pair_credit', 'vader_scores',
            'bradley_terry_loss', 'RewardModel', 'PreferenceBatches', 'train_reward_model', 'reward_function',
-           'prompts_from', 'split_prompts', 'Samples', 'sample', 'decode', 'token_logps', 'group_advantages', 'kl_k3',
-           'grpo_loss', 'GRPOConfig', 'check_rewards', 'Rollouts', 'grpo', 'load_policy', 'distinct_bigrams',
-           'measure_policy', 'dpo_loss', 'DPOConfig', 'RankedPairs', 'rank_samples', 'dpo', 'measure_seeds',
-           'stored_seeds', 'save_reward_model', 'load_reward_model', 'align']
+           'prompts_from', 'split_prompts', 'Samples', 'token_logps', 'frozen_logps', 'sample', 'decode',
+           'group_advantages', 'kl_k3', 'grpo_loss', 'GRPOConfig', 'check_rewards', 'Rollouts', 'grpo', 'load_policy',
+           'measure_policy', 'dpo_loss', 'DPOConfig', 'RankedPairs', 'rank_samples', 'dpo', 'save_reward_model',
+           'load_reward_model', 'align']
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #121a27da
 def win_share(a: Sequence[int],  # the ratings of one sentence
@@ -55,14 +56,17 @@ class Preference(NamedTuple):
     chosen_ratings: list[int]    # what its raters gave
     rejected_ratings: list[int]  # what the raters of the other gave
 
+def _check_agreement(agreement: float) -> None:
+    if not 0.5 < agreement <= 1:
+        raise ValueError(f"agreement is {agreement}; it must be above 0.5 (a coin) and at most 1")
+
 def preference_pairs(dataset,                  # a split with the columns text and ratings
                      n: int,                   # pairs to make
                      agreement: float = 0.75,  # leave a pair out unless so large a share of the comparisons agrees
                      seed: int = 0,            # fixes the pairs
                      ) -> list[Preference]:
     "Pairs of different sentences, drawn at random, on which people agree. Raises `ValueError` if there are not enough."
-    if not 0.5 < agreement <= 1:
-        raise ValueError(f"agreement is {agreement}; it must be above 0.5 (a coin) and at most 1")
+    _check_agreement(agreement)
     texts, ratings, rng = list(dataset["text"]), list(dataset["ratings"]), np.random.default_rng(seed)
     pairs, seen = [], set()
     for _ in range(50 * n if len(texts) > 1 else 0):
@@ -77,6 +81,28 @@ def preference_pairs(dataset,                  # a split with the columns text a
                      f"or for less agreement than {agreement}")
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #b584ab3d
+def set_one_aside(pairs: Sequence[Preference],  # with their ratings, at least two a sentence
+                  seed: int = 0,                # which raters are drawn
+                  ) -> tuple[list[Preference], np.ndarray]:
+    """Draw one rater of each sentence and let all the others decide; pairs on which these are undecided are left out.
+
+    Gives the pairs as the others see them, and the ratings of the two who were drawn: (pairs, 2), of the chosen
+    sentence and of the rejected one. Raises `ValueError` if a sentence has a single rating."""
+    rng, kept, drawn = np.random.default_rng(seed), [], []
+    for pair in pairs:
+        one_a, *others_a = rng.permutation(pair.chosen_ratings).tolist()
+        one_b, *others_b = rng.permutation(pair.rejected_ratings).tolist()
+        if not others_a or not others_b:
+            raise ValueError(f"{pair.chosen!r} or {pair.rejected!r} has a single rating; without it nobody is left "
+                             "to decide")
+        share = win_share(others_a, others_b)
+        if share == 0.5: continue
+        sides = (pair.chosen, others_a, one_a), (pair.rejected, others_b, one_b)
+        (chosen, good, high), (rejected, bad, low) = sides if share > 0.5 else sides[::-1]
+        kept.append(Preference(chosen, rejected, max(share, 1 - share), good, bad))
+        drawn.append((high, low))
+    return kept, np.array(drawn).reshape(-1, 2)
+
 def pair_credit(chosen: Sequence[float],    # a judge's score of each chosen sentence
                 rejected: Sequence[float],  # its score of the other of each pair
                 ) -> np.ndarray:            # 1 for a pair that it orders as people do, 0.5 for a tie, else 0
@@ -84,22 +110,9 @@ def pair_credit(chosen: Sequence[float],    # a judge's score of each chosen sen
     chosen, rejected = np.asarray(chosen), np.asarray(rejected)
     return (chosen > rejected) + (chosen == rejected) / 2
 
-def human_credit(pairs: Sequence[Preference],  # with their ratings
-                 seed: int = 0,                # which raters are drawn
-                 ) -> np.ndarray:              # one number a pair; NaN where the others are undecided
-    "What one rater of each sentence, drawn at random, earns against all the other raters of the pair."
-    rng, credit = np.random.default_rng(seed), []
-    for pair in pairs:
-        one_a, *others_a = rng.permutation(pair.chosen_ratings)
-        one_b, *others_b = rng.permutation(pair.rejected_ratings)
-        others = win_share(others_a, others_b)
-        right = 0.5 if one_a == one_b else float((one_a > one_b) == (others > 0.5))
-        credit.append(np.nan if others == 0.5 else right)
-    return np.array(credit)
-
 def vader_scores(texts: Sequence[str],  # to judge
                  ) -> np.ndarray:       # one number a text, from -1 to 1
-    "The compound score of VADER's word list (Hutto and Gilbert 2014)."
+    "The compound score of VADER's word list (Hutto and Gilbert 2014). Raises `ImportError` if it is not installed."
     try: from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError as error:
         raise ImportError("this needs VADER's word list: pip install vaderSentiment") from error
@@ -110,7 +123,8 @@ def vader_scores(texts: Sequence[str],  # to judge
 def bradley_terry_loss(chosen: Tensor,    # (pairs): rewards of the preferred texts
                        rejected: Tensor,  # (pairs): rewards of the others
                        ) -> Tensor:       # scalar, in nats
-    "The negative log-likelihood of preferences (Bradley and Terry 1952; Ouyang et al. 2022)."
+    "The negative log-likelihood of preferences (Bradley and Terry 1952). Raises `ValueError` for none."
+    if not len(chosen): raise ValueError("there are no pairs, so there is no loss; give at least one pair")
     return F.softplus(rejected - chosen).mean()   # log(1 + e^(rejected - chosen)) = -log sigmoid(chosen - rejected)
 
 class RewardModel(nn.Module):
@@ -124,55 +138,88 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.score.weight)                                               # no opinion at the start
 
     def forward(self,
-                input_ids: Tensor,                # (batch, time), padded on the right
+                input_ids: Tensor,                # (batch, time), padded on the right; else `ValueError`
                 attention_mask: Tensor,           # (batch, time): 0 for padding
                 chosen: Tensor | None = None,     # (pairs): the row of each preferred text; None: no loss
                 rejected: Tensor | None = None,   # (pairs): the row of the other
                 ) -> Output:                      # its logits are the rewards, (batch)
+        if not attention_mask[:, 0].all():
+            raise ValueError("a text in this batch is padded on the left or has no tokens; set tokenizer.padding_side "
+                             "= 'right' and see that each text has at least one token")
         hidden = self.model(input_ids)                                                  # (batch, time, d_model)
-        last = hidden[torch.arange(len(hidden)), attention_mask.sum(1) - 1]             # (batch, d_model)
-        rewards = self.score(last).squeeze(1).float()                                   # (batch)
+        rows = torch.arange(len(hidden), device=hidden.device)
+        rewards = self.score(hidden[rows, attention_mask.sum(1) - 1]).squeeze(1).float()   # (batch)
         return Output(None if chosen is None else bradley_terry_loss(rewards[chosen], rewards[rejected]), rewards)
 
     @classmethod
     def from_language_model(cls,
                             lm: LanguageModel,     # a pre-trained model; left as it is
                             dropout: float = 0.1,  # share of activations dropped in training
-                            ) -> RewardModel:
+                            ) -> RewardModel:      # on the same device
         "A reward model that starts with what a language model has learned."
         model = cls(replace(lm.config, dropout=dropout))
         model.model.load_state_dict(lm.model.state_dict())
-        return model
+        return model.to(lm.lm_head.weight.device)
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #3ed724c8
+def _digest(*facts) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
 class PreferenceBatches:
-    "Batches of sentences for `train`, with all their pairs on which people agree."
+    "Batches of sentences for `train`, with all their pairs on which people agree. A batch without a pair is left out."
     def __init__(self,
                  dataset,                  # a split with the columns text and ratings
                  tokenizer,                # the model's own
-                 batch_size: int = 32,     # sentences a batch
+                 batch_size: int = 32,     # sentences a batch, at least 2
                  epochs: int = 2,          # passes over all sentences
                  agreement: float = 0.6,   # leave a pair out unless so large a share of the comparisons agrees
                  context: int = 48,        # read so many tokens of each sentence
                  seed: int = 0,            # fixes the order
                  ):
-        self.ratings, self.agreement = list(dataset["ratings"]), agreement
+        _check_agreement(agreement)
+        if batch_size < 2: raise ValueError(f"batch_size is {batch_size}; a pair needs at least 2 sentences")
         sequences = tokenizer(list(dataset["text"]))["input_ids"]
         numbers = list(range(len(sequences)))             # each sentence's own number takes the place of a label
         self.rows = ClassificationBatches(sequences, numbers, batch_size, epochs, tokenizer.pad_token_id, context, seed)
+        ratings = [np.asarray(row) for row in dataset["ratings"]]
+        found = [self._agreed([ratings[i] for i in self.rows(step)["labels"].tolist()], agreement)
+                 for step in range(len(self.rows))]
+        self.steps = [(step, pairs) for step, pairs in enumerate(found) if pairs]
+        if not self.steps:
+            raise ValueError(f"people agree on no pair of these {len(numbers)} sentences; give more of them, "
+                             f"or ask for less agreement than {agreement}")
 
-    def __len__(self) -> int: return len(self.rows)
+    def fingerprint(self) -> str:
+        "Tells these batches from all others, for the saved state of a run."
+        return _digest(self.rows.fingerprint(), self.steps)
+
+    @staticmethod
+    def split(batch: dict[str, Tensor],  # what calling this gives
+              index: int,                # number of the process, from 0
+              count: int,                # processes
+              ) -> tuple[dict[str, Tensor], int]:  # its share, and the pairs in it
+        "Deal the pairs out, not the sentences: every process reads all of them, for a pair may be any two."
+        pairs = {name: batch[name][index::count] for name in ("chosen", "rejected")}
+        return batch | pairs, len(pairs["chosen"])
+
+    @staticmethod
+    def _agreed(ratings: list[np.ndarray], agreement: float) -> list[tuple[int, int]]:
+        "The pairs of rows on which people agree, the preferred one first."
+        both = itertools.combinations(range(len(ratings)), 2)
+        shares = {(i, j): win_share(ratings[i], ratings[j]) for i, j in both}
+        return ([pair for pair, share in shares.items() if share >= agreement] +
+                [(j, i) for (i, j), share in shares.items() if 1 - share >= agreement])
+
+    def __len__(self) -> int: return len(self.steps)
 
     def __call__(self,
                  step: int,               # from 0
                  ) -> dict[str, Tensor]:  # input_ids and attention_mask (batch, time), chosen and rejected (pairs)
         "The batch of that step."
-        batch = self.rows(step)
-        ratings = [self.ratings[i] for i in batch.pop("labels").tolist()]
-        pairs = [(i, j) for i, a in enumerate(ratings) for j, b in enumerate(ratings)
-                 if i != j and win_share(a, b) >= self.agreement]
-        chosen, rejected = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
-        return batch | {"chosen": chosen, "rejected": rejected}
+        row, pairs = self.steps[step]
+        batch, (chosen, rejected) = self.rows(row), torch.tensor(pairs).T
+        return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"],
+                "chosen": chosen, "rejected": rejected}
 
 def train_reward_model(lm: LanguageModel,               # to start from; left as it is
                        tokenizer,                       # its own
@@ -196,15 +243,15 @@ def reward_function(model: RewardModel,     # trained
                     batch_size: int = 64,   # texts at a time
                     context: int = 48,      # tokens it reads of each text
                     ) -> Reward:
-    "A reward model as a function of texts."
+    "A reward model as a function of texts, whatever the device of the model and the tokenizer's side of padding."
     @torch.inference_mode()
     def reward(texts: Sequence[str]) -> np.ndarray:
         order, rewards = np.argsort([len(text) for text in texts]), np.zeros(len(texts), dtype=np.float32)
         for start in range(0, len(texts), batch_size):
             rows = order[start:start + batch_size]
-            batch = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=context,
-                              return_tensors="pt")
-            rewards[rows] = model(batch["input_ids"], batch["attention_mask"]).logits.numpy()
+            batch = tokenizer([texts[i] for i in rows], padding=True, padding_side="right", truncation=True,
+                              max_length=context, return_tensors="pt").to(model.score.weight.device)
+            rewards[rows] = model(batch["input_ids"], batch["attention_mask"]).logits.cpu().numpy()
         return rewards
     model.eval()
     return reward
@@ -214,7 +261,7 @@ def prompts_from(texts: Sequence[str],  # real sentences
                  tokenizer,             # the policy's own
                  tokens: int = 4,       # length of a prompt, the marker of the beginning included
                  ) -> Tensor:           # (prompts, tokens): all different
-    "The first words of those sentences in which a word ends after exactly so many tokens."
+    "The first words of the sentences in which a word ends after exactly so many tokens. Raises `ValueError` for none."
     found = {}
     for ids in tokenizer(list(texts))["input_ids"]:
         ends_here = len(ids) > tokens and tokenizer.convert_ids_to_tokens(ids[tokens]).startswith("Ġ")
@@ -223,40 +270,65 @@ def prompts_from(texts: Sequence[str],  # real sentences
         raise ValueError(f"none of {len(list(texts))} texts begins with words of {tokens} tokens; give more texts")
     return torch.tensor(list(found))
 
-def split_prompts(data,       # with the splits train and test
-                  tokenizer,  # the policy's own
+def split_prompts(data,           # with the splits train and test
+                  tokenizer,      # the policy's own
+                  seed: int = 0,  # of the order; the file's own goes from product to product
                   ) -> tuple[Tensor, Tensor]:  # to practise on; to be judged on, none of them practised
-    "The prompts of the training sentences, and those of the test sentences that are not among them."
+    "The prompts of the training sentences, and those of the test sentences that are not among them, in random order."
     practised, test = (prompts_from(data[name]["text"], tokenizer) for name in ("train", "test"))
     seen = set(map(tuple, practised.tolist()))
-    return practised, torch.tensor([row for row in test.tolist() if tuple(row) not in seen])
+    fresh = torch.tensor([row for row in test.tolist() if tuple(row) not in seen])
+    shuffled = lambda rows: rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+    return shuffled(practised), shuffled(fresh)
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #8b3fc518
 class Samples(NamedTuple):
-    "Texts that a policy wrote."
+    "Texts that a policy wrote; on the CPU, whatever the policy's device."
     input_ids: Tensor  # (batch, prompt + new): the prompt, then the completion, then padding
     mask: Tensor       # (batch, new): 1 for the tokens of the completion, its end included
     logps: Tensor      # (batch, new): log-probability of each token when it was drawn, 0 for padding
 
+def token_logps(model: LanguageModel,  # any policy
+                input_ids: Tensor,     # (batch, prompt + new)
+                new: int,              # tokens of a completion
+                ) -> Tensor:           # (batch, new), on the model's device
+    "The log-probability that a model gives to each of the last `new` tokens."
+    ids = input_ids.to(model.lm_head.weight.device)
+    hidden = model.model(ids)[:, -new - 1:-1]                                             # (batch, new, d_model)
+    bets = model.lm_head(hidden).log_softmax(-1)                                          # (batch, new, vocab_size)
+    return bets.gather(2, ids[:, -new:, None]).squeeze(2)
+
 @torch.no_grad()
-def sample(model: LanguageModel,      # the policy
+def frozen_logps(model: LanguageModel,  # any policy; its dropout is off meanwhile
+                 input_ids: Tensor,     # (batch, prompt + new)
+                 mask: Tensor,          # (batch, new): 0 for padding
+                 ) -> Tensor:           # (batch, new), without gradient, on the CPU, 0 for padding
+    "`token_logps` as they are when a policy writes."
+    was_training = model.training
+    model.eval()
+    parts = [token_logps(model, rows, mask.shape[1]).cpu() for rows in input_ids.split(128)]
+    model.train(was_training)
+    return torch.cat(parts).masked_fill(mask == 0, 0.0)
+
+def sample(model: LanguageModel,      # the policy; its dropout is off meanwhile
            tokenizer,                 # its own
            prompts: Tensor,           # (batch, prompt), token ids
            max_new_tokens: int = 20,  # at most so many tokens are added
            seed: int = 0,             # the same seed gives the same texts
            ) -> Samples:
-    "Let a policy complete prompts by chance, exactly as it bets (temperature 1, all tokens), all at the same time."
-    chance, ids, alive = torch.Generator().manual_seed(seed), prompts, torch.ones(len(prompts), dtype=torch.bool)
-    cache, unread, masks, logps = KVCache(model.config, len(prompts), prompts.shape[1] + max_new_tokens), prompts, [], []
-    for _ in range(max_new_tokens):
-        bets = model.lm_head(model.model(unread, cache)[:, -1]).log_softmax(-1)           # (batch, vocab_size)
-        drawn = torch.multinomial(bets.exp(), 1, generator=chance)                        # (batch, 1)
-        logps.append(bets.gather(1, drawn).squeeze(1) * alive)
-        masks.append(alive)
-        unread = torch.where(alive[:, None], drawn, tokenizer.pad_token_id)               # (batch, 1)
-        ids = torch.cat([ids, unread], 1)
-        alive = alive & (drawn.squeeze(1) != tokenizer.eos_token_id)
-    return Samples(ids, torch.stack(masks, 1).float(), torch.stack(logps, 1))
+    """Let a policy complete prompts by chance, exactly as it bets (temperature 1, all tokens), all at the same time.
+
+    Raises `ValueError` if prompt and completion are longer than the model's context."""
+    width, context, end = prompts.shape[1], model.config.context, tokenizer.eos_token_id
+    if width + max_new_tokens > context:
+        raise ValueError(f"a prompt of {width} tokens and a completion of {max_new_tokens} are more than the model's "
+                         f"context of {context}; ask for at most {context - width} new tokens")
+    rows = generate_ids(model, prompts.tolist(), max_new_tokens, Sampling(), seed * 1_000_003, end)
+    rows = [row + [end] * (len(row) < max_new_tokens) for row in rows]                    # the end is a token as well
+    mask = torch.tensor([[i < len(row) for i in range(max_new_tokens)] for row in rows]).float()
+    added = torch.tensor([row + [tokenizer.pad_token_id] * (max_new_tokens - len(row)) for row in rows])
+    input_ids = torch.cat([prompts.cpu(), added], 1)
+    return Samples(input_ids, mask, frozen_logps(model, input_ids, mask))
 
 def decode(samples: Samples,    # what a policy wrote
            tokenizer,           # its own
@@ -264,19 +336,12 @@ def decode(samples: Samples,    # what a policy wrote
     "The samples as texts."
     return tokenizer.batch_decode(samples.input_ids, skip_special_tokens=True)
 
-def token_logps(model: LanguageModel,  # any policy
-                input_ids: Tensor,     # (batch, prompt + new)
-                new: int,              # tokens of a completion
-                ) -> Tensor:           # (batch, new)
-    "The log-probability that a model gives to each of the last `new` tokens."
-    hidden = model.model(input_ids)[:, -new - 1:-1]                                       # (batch, new, d_model)
-    bets = model.lm_head(hidden).log_softmax(-1)                                          # (batch, new, vocab_size)
-    return bets.gather(2, input_ids[:, -new:, None]).squeeze(2)
-
 # %% ../nbs/3_customization/33_rlhf.ipynb #295aed29
 def group_advantages(rewards: Tensor,  # (prompts, group): completions of the same prompt in a row
                      ) -> Tensor:      # of the same shape
-    "How much better each completion is than its group, in standard deviations of the group."
+    "How much better each completion is than its group, in its standard deviations. Raises `ValueError` for one alone."
+    if rewards.shape[1] < 2:
+        raise ValueError(f"a group of {rewards.shape[1]} has nothing to be compared with; take 2 or more")
     return (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)   # never through zero
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #e8b1e84d
@@ -287,15 +352,20 @@ def kl_k3(logps: Tensor,            # of tokens that the policy drew, under the 
     log_ratio = reference_logps - logps
     return log_ratio.exp() - log_ratio - 1
 
+def _counted(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
+    "The tensors with zeros where the mask is zero, whatever stood there; no gradient flows from there either."
+    return [torch.where(mask > 0, tensor, 0.0) for tensor in tensors]
+
 def grpo_loss(logps: Tensor,            # (batch, new): under the policy as it is now
               old_logps: Tensor,        # (batch, new): under the policy that drew the tokens
               reference_logps: Tensor,  # (batch, new): under the frozen reference
               advantages: Tensor,       # (batch)
               mask: Tensor,             # (batch, new): 1 for tokens that count
-              beta: float = 0.04,       # price of leaving the reference
+              beta: float = 0.04,       # the KL coefficient
               epsilon: float = 0.2,     # beyond 1 +- epsilon the ratio gains nothing
               ) -> Tensor:              # scalar
     "Group relative policy optimization (Shao et al. 2024, equation 3), negated so that less is better."
+    logps, old_logps, reference_logps = _counted(mask, logps, old_logps, reference_logps)
     ratio = (logps - old_logps).exp()
     clipped = ratio.clamp(1 - epsilon, 1 + epsilon)
     gain = torch.min(ratio * advantages[:, None], clipped * advantages[:, None])
@@ -303,31 +373,48 @@ def grpo_loss(logps: Tensor,            # (batch, new): under the policy as it i
     return ((per_token * mask).sum(1) / mask.sum(1).clamp(min=1)).mean()       # mean of a text, then of the texts
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #a7aae49c
+def _check_numbers(config, least: dict[str, int]) -> None:
+    "Raises `ValueError` for a setting without meaning, with the remedy."
+    for name, low in least.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < low:
+            raise ValueError(f"{name} is {value}; it must be a whole number of at least {low}")
+    if not 0 <= config.beta < math.inf: raise ValueError(f"beta is {config.beta}; it must be 0 (no penalty) or more")
+    if not 0 < config.learning_rate < math.inf:
+        raise ValueError(f"learning_rate is {config.learning_rate}; it must be above 0, such as 0.001")
+    if config.seed >= 2**31: raise ValueError(f"seed is {config.seed}; it must be below 2**31")
+
 @dataclass(frozen=True)
 class GRPOConfig:
-    "The numbers of a GRPO run."
+    "The numbers of a GRPO run. Raises `ValueError` for one without meaning."
     steps: int = 15              # times that the policy writes
     prompts: int = 6             # prompts a step
-    group: int = 8               # completions a prompt, G
+    group: int = 8               # completions a prompt, G, at least 2
     max_new_tokens: int = 20     # tokens a completion, at most
     updates: int = 2             # gradient steps on what was written
-    beta: float = 0.2            # price of leaving the reference
-    epsilon: float = 0.2         # beyond 1 +- epsilon the ratio gains nothing
+    beta: float = 0.2            # the KL coefficient
+    epsilon: float = 0.2         # beyond 1 +- epsilon the ratio gains nothing; between 0 and 1
     learning_rate: float = 1e-3  # constant after a short warm-up
     seed: int = 0                # of everything random in it
 
+    def __post_init__(self):
+        _check_numbers(self, {"steps": 1, "prompts": 1, "group": 2, "max_new_tokens": 1, "updates": 1, "seed": 0})
+        if not 0 < self.epsilon < 1:
+            raise ValueError(f"epsilon is {self.epsilon}; it must lie between 0 and 1, such as 0.2")
+
 def check_rewards(rewards: Sequence[float],  # what a reward function gave
                   texts: Sequence[str],      # for these texts
-                  ) -> Tensor:               # (texts), float32
+                  ) -> Tensor:               # (texts), float32, on the CPU
     "The rewards as a tensor. Raises `ValueError` if one is missing or is not a finite number."
-    rewards = torch.as_tensor(rewards, dtype=torch.float32)
-    if rewards.shape != (len(texts),):
-        raise ValueError(f"the reward function gave numbers of shape {tuple(rewards.shape)} for {len(texts)} texts; "
+    rewards = rewards.tolist() if hasattr(rewards, "tolist") else list(rewards)
+    if len(rewards) != len(texts):
+        raise ValueError(f"the reward function gave {len(rewards)} numbers for {len(texts)} texts; "
                          "it must give one number a text")
-    for reward, text in zip(rewards.tolist(), texts):
-        if not math.isfinite(reward):
-            raise ValueError(f"the reward of {text!r} is {reward}; give every text a finite number")
-    return rewards
+    for reward, text in zip(rewards, texts):
+        try: finite = math.isfinite(reward)
+        except TypeError: finite = False                  # None, a list, a word
+        if not finite: raise ValueError(f"the reward of {text!r} is {reward}; give every text a finite number")
+    return torch.tensor([float(reward) for reward in rewards])
 
 class Rollouts:
     "Batches for `train` that the policy writes itself: new completions with their advantages every `updates` steps."
@@ -341,30 +428,31 @@ class Rollouts:
                  ):
         if len(prompts) < config.prompts:
             raise ValueError(f"{len(prompts)} prompts are fewer than the {config.prompts} of one step; give more")
-        if config.group < 2:
-            raise ValueError(f"a group of {config.group} has nothing to be compared with; take 2 or more")
         self.policy, self.reference, self.tokenizer, self.reward = policy, reference, tokenizer, reward
         self.prompts, self.config, self.round = prompts, config, None
 
     def __len__(self) -> int: return self.config.steps * self.config.updates
 
+    def fingerprint(self) -> str:
+        "Tells what these batches will be made from, for the saved state of a run, without writing a text."
+        return _digest(fingerprint(self.reference, self.tokenizer), self.prompts.tolist(), self.config)
+
     def __call__(self,
                  step: int,               # from 0
-                 ) -> dict[str, Tensor]:  # input_ids and what `grpo_loss` takes
+                 ) -> dict[str, Tensor]:  # input_ids and what `grpo_loss` takes, all on the CPU
         "The batch of that step."
         if self.round != step // self.config.updates: self._write(step // self.config.updates)
         return self.batch
 
-    @torch.no_grad()
     def _write(self, round: int) -> None:
-        c, seed = self.config, self.config.seed * 1_000_003 + round
+        c, seed = self.config, self.config.seed * 1009 + round
         rows = torch.randperm(len(self.prompts), generator=torch.Generator().manual_seed(seed))[:c.prompts]
         chosen = self.prompts[rows].repeat_interleave(c.group, 0)
         written = sample(self.policy, self.tokenizer, chosen, c.max_new_tokens, seed)
         texts = decode(written, self.tokenizer)
         rewards = check_rewards(self.reward(texts), texts)                                # (prompts * group)
-        reference = token_logps(self.reference, written.input_ids, c.max_new_tokens)
-        kl = (kl_k3(written.logps, reference) * written.mask).sum() / written.mask.sum()
+        reference = frozen_logps(self.reference.to(self.policy.lm_head.weight.device), written.input_ids, written.mask)
+        kl = kl_k3(written.logps, reference).sum() / written.mask.sum()                   # padding has 0 in both
         self.measured = {"reward": rewards.mean().item(), "kl": kl.item()}
         self.batch = {"input_ids": written.input_ids, "mask": written.mask, "old_logps": written.logps,
                       "reference_logps": reference,
@@ -373,13 +461,19 @@ class Rollouts:
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #eb79fc3d
 class _Trainee(nn.Module):
-    "A policy with its loss, in the form that `train` takes."
+    "A policy with its loss, in the form that `train` takes. Its dropout stays off, as it was when it wrote."
     def __init__(self, policy: LanguageModel, loss: Callable):
         super().__init__()
         self.policy, self.loss = policy, loss
 
+    def train(self, mode: bool = True) -> _Trainee:
+        super().train(mode)
+        self.policy.eval()
+        return self
+
     def forward(self, input_ids: Tensor, **batch: Tensor) -> Output:
-        logps = token_logps(self.policy, input_ids, batch["mask"].shape[1])
+        mask = batch["mask"]                                     # (batch, new), or (pairs, 2, new)
+        logps = token_logps(self.policy, input_ids.flatten(0, -2), mask.shape[-1]).view_as(mask)
         return Output(self.loss(logps, **batch), logps)
 
 def _recipe(config) -> TrainingConfig:
@@ -398,7 +492,8 @@ def grpo(policy: LanguageModel,              # trained in place
          ) -> list[dict]:                    # one dict a gradient step; the last of each step holds reward and kl
     """Train a policy to earn reward, by GRPO. Raises `ValueError` if the reward function fails, before a weight moves.
 
-    With a state file it can be interrupted; stopped in the middle of a step, it writes the texts of that step anew."""
+    With a state file it can be interrupted; stopped in the middle of a step, it writes the texts of that step anew.
+    To go on, give it the policy as it was before the run: that is the reference, and another one is refused."""
     reference = copy.deepcopy(policy).eval().requires_grad_(False)
     rollouts = Rollouts(policy, reference, tokenizer, reward, prompts, config)
     def look() -> dict[str, float]:
@@ -418,12 +513,6 @@ def load_policy(folder: str | Path,  # a language model's checkpoint folder
     return model, tokenizer
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #59c4f38e
-def distinct_bigrams(texts: Sequence[str],  # at least one of two words
-                     ) -> float:            # from nearly 0, all the same, to 1, no pair of words twice
-    "The different pairs of neighbouring words, as a share of all such pairs (Li et al. 2016)."
-    pairs = [pair for text in texts for pair in zip(text.split(), text.split()[1:])]
-    return len(set(pairs)) / len(pairs)
-
 def measure_policy(policy: LanguageModel,     # to measure
                    reference: LanguageModel,  # the policy before training
                    tokenizer,                 # their own
@@ -434,19 +523,18 @@ def measure_policy(policy: LanguageModel,     # to measure
                    ) -> dict[str, float]:     # reward_fresh, kl_fresh, vader, bits_per_byte, distinct_bigrams
     "Let a policy write, and judge what it wrote by the judge it knows and by measures it does not know."
     written = sample(policy, tokenizer, prompts, max_new_tokens, seed)
-    texts = decode(written, tokenizer)
-    with torch.no_grad(): reference_logps = token_logps(reference, written.input_ids, max_new_tokens)
-    kl = kl_k3(written.logps, reference_logps) * written.mask
-    return {"reward_fresh": float(np.mean(reward(texts))), "kl_fresh": (kl.sum() / written.mask.sum()).item(),
+    texts, reference_logps = decode(written, tokenizer), frozen_logps(reference, written.input_ids, written.mask)
+    kl = kl_k3(written.logps, reference_logps).sum() / written.mask.sum()
+    return {"reward_fresh": float(np.mean(reward(texts))), "kl_fresh": kl.item(),
             "vader": vader_scores(texts).mean().item(), "bits_per_byte": bits_per_byte(reference, tokenizer, texts),
-            "distinct_bigrams": distinct_bigrams(texts)}
+            "distinct_bigrams": distinct_ngrams([" ".join(texts).split()], n=2)}
 
 # %% ../nbs/3_customization/33_rlhf.ipynb #f8f9cdb9
 def dpo_loss(chosen: Tensor,              # (pairs): log-probability of the whole preferred completion under the policy
              rejected: Tensor,            # (pairs): of the other
              reference_chosen: Tensor,    # (pairs): the same under the frozen reference
              reference_rejected: Tensor,  # (pairs)
-             beta: float = 0.1,           # price of leaving the reference
+             beta: float = 0.1,           # the KL coefficient
              ) -> Tensor:                 # scalar
     "Direct preference optimization (Rafailov et al. 2023, equation 7)."
     margin = beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
@@ -455,12 +543,17 @@ def dpo_loss(chosen: Tensor,              # (pairs): log-probability of the whol
 # %% ../nbs/3_customization/33_rlhf.ipynb #50f500c5
 @dataclass(frozen=True)
 class DPOConfig:
-    "The numbers of a DPO run."
+    "The numbers of a DPO run. Raises `ValueError` for one without meaning."
     steps: int = 30              # gradient steps
     batch_size: int = 16         # pairs a step
-    beta: float = 0.1            # price of leaving the reference
+    beta: float = 0.1            # the KL coefficient
     learning_rate: float = 3e-4  # constant after a short warm-up
     seed: int = 0                # of everything random in it
+
+    def __post_init__(self):
+        _check_numbers(self, {"steps": 1, "batch_size": 1, "seed": 0})
+        if self.beta == 0:
+            raise ValueError("beta is 0, and then no pair teaches DPO anything; it must be above 0, such as 0.1")
 
 class RankedPairs(NamedTuple):
     "Two completions of each prompt that the reference wrote, with its log-probabilities."
@@ -471,34 +564,42 @@ def rank_samples(policy: LanguageModel,     # writes; not trained here
                  tokenizer,                 # its own
                  reward: Reward,            # judges
                  prompts: Tensor,           # (prompts, tokens)
-                 group: int = 8,            # completions a prompt
+                 group: int = 8,            # completions a prompt, at least 2
                  max_new_tokens: int = 20,  # tokens a completion, at most
                  seed: int = 0,             # of the samples
                  ) -> RankedPairs:
-    "Let a policy complete each prompt several times and keep the best and the worst of each group."
+    """Let a policy complete each prompt several times and keep the best and the worst of each group.
+
+    Groups without a best, all rewards being equal, are left out. Raises `ValueError` if no other is there."""
+    if group < 2: raise ValueError(f"a group of {group} has no best and worst; take 2 or more")
     written = sample(policy, tokenizer, prompts.repeat_interleave(group, 0), max_new_tokens, seed)
     texts = decode(written, tokenizer)
     rewards = check_rewards(reward(texts), texts).view(-1, group)                         # (prompts, group)
-    first = torch.arange(len(prompts)) * group
-    return RankedPairs(*(Samples(*(tensor[first + pick] for tensor in written))
-                         for pick in (rewards.argmax(1), rewards.argmin(1))))
+    first, differ = torch.arange(len(prompts)) * group, rewards.amax(1) > rewards.amin(1)
+    if not differ.any():
+        raise ValueError("the reward function found all completions of each prompt alike; nothing can be ranked")
+    best, worst = ((first + pick)[differ] for pick in (rewards.argmax(1), rewards.argmin(1)))
+    return RankedPairs(*(Samples(*(tensor[rows] for tensor in written)) for rows in (best, worst)))
 
 class _PairBatches:
-    "Batches for `train`: some chosen completions, then the rejected ones of the same prompts."
+    "Batches for `train`: a row a pair, its chosen completion and the rejected one, so that no split tears them apart."
     def __init__(self, pairs: RankedPairs, config: DPOConfig):
         self.pairs, self.config = pairs, config
 
     def __len__(self) -> int: return self.config.steps
 
+    def fingerprint(self) -> str:
+        return _digest([tensor.tolist() for side in self.pairs for tensor in side], self.config)
+
     def __call__(self, step: int) -> dict[str, Tensor]:
-        chance = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        chance = torch.Generator().manual_seed(self.config.seed * 1009 + step)
         rows = torch.randperm(len(self.pairs.chosen.mask), generator=chance)[:self.config.batch_size]
-        both = lambda name: torch.cat([getattr(side, name)[rows] for side in self.pairs])
+        both = lambda name: torch.stack([getattr(side, name)[rows] for side in self.pairs], 1)     # (pairs, 2, ...)
         return {"input_ids": both("input_ids"), "mask": both("mask"), "reference_logps": both("logps")}
 
 def _pair_loss(logps: Tensor, mask: Tensor, reference_logps: Tensor, beta: float) -> Tensor:
-    halves = [half for tensor in (logps, reference_logps) for half in (tensor * mask).sum(1).chunk(2)]
-    return dpo_loss(*halves, beta=beta)
+    whole, reference = (tensor.sum(-1) for tensor in _counted(mask, logps, reference_logps))        # each (pairs, 2)
+    return dpo_loss(*whole.T, *reference.T, beta=beta)
 
 def dpo(policy: LanguageModel,            # trained in place
         pairs: RankedPairs,               # its own samples, from `rank_samples`
@@ -512,87 +613,30 @@ def dpo(policy: LanguageModel,            # trained in place
     batches = _PairBatches(pairs, config)
     return train(_Trainee(policy, loss), batches, _recipe(config), state_file, "DPO", watch, watch_every)
 
-# %% ../nbs/3_customization/33_rlhf.ipynb #6c37191c
-def _weights_hash(folder: str | Path) -> str:
-    return hashlib.sha256((Path(folder)/"model.safetensors").read_bytes()).hexdigest()[:12]
-
-def _refuse_others(place: Path, found: dict, settings: dict) -> None:
-    "Raises `ValueError` if what is in a place was begun with other settings."
-    differing = [f"{key} {found.get(key, 'unknown')}, not {value}" for key, value in settings.items()
-                 if found.get(key, "unknown") != value]
-    if differing:
-        raise ValueError(f"{place} was begun with {'; '.join(differing)}. "
-                         "Choose another place, or delete this one to start anew")
-
-def _measure_seed(lm: LanguageModel, tokenizer, reward: Reward, data, seed: int, steps: int) -> dict:
-    "Train both methods once; what each gains in reward and by VADER on the second 48 fresh prompts, two texts each."
-    start, config = time.process_time(), GRPOConfig(steps=steps, seed=seed)
-    prompts, fresh = split_prompts(data, tokenizer)
-    rows = np.random.default_rng(seed).permutation(len(prompts))[:steps * config.prompts]
-    policies = {"GRPO": copy.deepcopy(lm), "DPO": copy.deepcopy(lm)}
-    grpo(policies["GRPO"], tokenizer, reward, prompts, config)
-    pairs = rank_samples(lm, tokenizer, reward, prompts[rows], config.group, config.max_new_tokens, seed)
-    dpo(policies["DPO"], pairs, DPOConfig(steps=steps * config.updates, seed=seed))
-    asked = fresh[48:96].repeat_interleave(2, 0)
-    before, *after = (measure_policy(model, lm, tokenizer, reward, asked, seed=123)
-                      for model in (lm, *policies.values()))
-    gains = {f"{name}, {measure}": found[key] - before[key] for name, found in zip(policies, after)
-             for measure, key in (("reward", "reward_fresh"), ("VADER", "vader"))}
-    return {"seed": seed, "seconds": time.process_time() - start} | gains
-
-def measure_seeds(file: str | Path,                        # JSON; what it holds already is not done again
-                  seeds: Sequence[int] = (0, 1, 2, 3, 4),  # one run each of both methods
-                  steps: int = 15,                         # of GRPO; DPO gets as many texts and gradient steps
-                  sentences: int | None = None,            # of the reward model, at most; None: all
-                  ) -> list[dict]:                         # a row a seed: seconds of computing, gains of both methods
-    """Train the course's GPT by GRPO and DPO with several seeds and one reward model, and keep the gains in a file.
-
-    Raises `ValueError` if the file was begun with other settings, weights or another version of torch."""
-    file, rows, reward = Path(file), [], None
-    settings = {"steps": steps, "sentences": sentences, "language model (SHA-256)": _weights_hash(course_gpt()),
-                "data (SHA-256)": ARCHIVE_SHA256[:12], "precision": native_precision("cpu"), "torch": torch.__version__}
-    if file.exists():
-        about, rows = json.loads(file.read_text(encoding="utf-8")).values()
-        _refuse_others(file, about, settings)
-    for seed in seeds:
-        if any(row["seed"] == seed for row in rows): continue
-        if reward is None:
-            (lm, tokenizer), data = load_policy(course_gpt()), clean(load_data("amazon"))[0]
-            learned = data["train"].select(range(min(len(data["train"]), sentences or len(data["train"]))))
-            reward = reward_function(train_reward_model(lm, tokenizer, learned)[0], tokenizer)
-        rows.append(_measure_seed(lm, tokenizer, reward, data, seed, steps))
-        done = [row["seed"] for row in rows]
-        command = f"llmcourse.rlhf.measure_seeds(file, seeds={done}, steps={steps}, sentences={sentences})"
-        text = json.dumps({"about": {"command": command, "seeds": done} | settings, "rows": rows}, indent=1)
-        with atomic_path(file) as scratch: scratch.write_text(text + "\n", encoding="utf-8")
-    return rows
-
-def stored_seeds() -> dict:  # about: how it was made; rows: a row a seed
-    "The five seeds that the lesson was written with, as `measure_seeds` measured them."
-    return json.loads((course_gpt().parent/"measured"/"rlhf.json").read_text(encoding="utf-8"))
-
 # %% ../nbs/3_customization/33_rlhf.ipynb #1db01285
 def save_reward_model(model: RewardModel,   # trained
                       tokenizer,            # its own
-                      folder: str | Path,   # made, or replaced
+                      folder: str | Path,   # made; replaced only if it holds a reward model and nothing else
                       ) -> None:
-    "Store a reward model as a folder that `AutoModelForSequenceClassification` opens, with one label."
+    """Store a reward model as a folder that `AutoModelForSequenceClassification` opens, with one label.
+
+    Raises `FileExistsError` for a folder that holds anything else."""
     from transformers import LlamaForSequenceClassification
     shape = llama_config(model.config, num_labels=1, pad_token_id=tokenizer.pad_token_id)
     theirs = LlamaForSequenceClassification(shape)
     theirs.load_state_dict(model.state_dict())
-    with atomic_path(folder) as scratch:
+    with atomic_folder(folder, "reward model") as scratch:
         theirs.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
 
 def load_reward_model(lm: LanguageModel,    # gives the shape
                       folder: str | Path,   # what `save_reward_model` wrote
                       ) -> RewardModel:     # in evaluation mode
-    "Open a stored reward model. Raises `ValueError` if it does not fit the language model's shape."
+    "Open a stored reward model. Raises `ValueError` if it is damaged or does not fit the language model's shape."
     model = RewardModel(lm.config)
     try: model.load_state_dict(load_file(Path(folder)/"model.safetensors"))
-    except RuntimeError as error:
-        raise ValueError(f"the reward model in {folder} is not of this language model's shape; "
+    except (RuntimeError, SafetensorError, OSError) as error:
+        raise ValueError(f"the reward model in {folder} is missing, damaged or not of this language model's shape; "
                          "delete it to train anew") from error
     return model.eval()
 
@@ -603,7 +647,7 @@ def _reward_stage(lm: LanguageModel, tokenizer, dataset, seed: int, folder: Path
     if not folder.exists():
         model, _ = train_reward_model(lm, tokenizer, dataset, seed=seed, state_file=state)
         save_reward_model(model, tokenizer, folder)
-        state.unlink(missing_ok=True)
+    state.unlink(missing_ok=True)             # also what a run left that was killed before it came here
     return load_reward_model(lm, folder)
 
 def _policy_stage(lm: LanguageModel, tokenizer, reward: Reward, prompts: Tensor, config: GRPOConfig,
@@ -618,7 +662,7 @@ def _policy_stage(lm: LanguageModel, tokenizer, reward: Reward, prompts: Tensor,
                 f"seed {config.seed}. The reward model was fitted to the ratings of the "
                 "ICWSM-14 reviews, so it writes what people find positive, true or not. Not for use.")
         save_checkpoint(policy, tokenizer, folder, card)
-        state.unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
     return load_policy(folder)[0]
 
 def _check_settings(folder: Path, settings: dict) -> None:
@@ -627,32 +671,45 @@ def _check_settings(folder: Path, settings: dict) -> None:
     begun = any((folder/name).exists() for name in ("reward_model", "policy", "measurements.json"))
     if not path.exists() and not begun:
         with atomic_path(path) as scratch: scratch.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    _refuse_others(folder, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}, settings)
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    differing = [f"{key} {found.get(key, 'unknown')}, not {value}" for key, value in settings.items()
+                 if found.get(key, "unknown") != value]
+    if differing:
+        raise ValueError(f"{folder} was begun with {'; '.join(differing)}. "
+                         "Choose another place, or delete this one to start anew")
+
+def _measured(lm: LanguageModel, policy: LanguageModel, tokenizer, reward: Reward, fresh: Tensor, rows,
+              seed: int) -> dict:
+    "What `align` reports: the judge's accuracy, and the policy before and after."
+    pairs = preference_pairs(rows, 300, seed=seed)
+    accuracy = pair_credit(reward([p.chosen for p in pairs]), reward([p.rejected for p in pairs])).mean().item()
+    before, after = (measure_policy(model, lm, tokenizer, reward, fresh[:64], seed=seed) for model in (lm, policy))
+    return {"reward_accuracy": accuracy} | {f"{key}_{when}": value for when, found in
+                                            (("before", before), ("after", after)) for key, value in found.items()}
 
 def align(language_model: str | Path,     # the checkpoint folder of the language model to align
           folder: str | Path,             # gets settings.json, reward_model/, policy/ and measurements.json
           steps: int = 15,                # of GRPO
           seed: int = 0,                  # of everything random in it
           source: str = "amazon",         # whose ratings and prompts, a key of `SOURCES`
-          sentences: int | None = None,   # learn from at most so many sentences; None: all
+          sentences: int | None = None,   # learn from at most so many sentences, drawn at random; None: all
           ) -> dict:                      # reward_accuracy, and each measure of `measure_policy` _before and _after
     """Reward model, GRPO and measurements on test sentences. Stages that are there already are not computed again.
 
-    Raises `ValueError` if the folder was begun with other settings, or from another language model."""
+    Raises `ValueError` for a setting without meaning, or if the folder was begun with others or with another model."""
+    config = GRPOConfig(steps=steps, seed=seed)
+    if sentences is not None and sentences < 2: raise ValueError(f"sentences is {sentences}; a pair needs at least 2")
     folder, (lm, tokenizer) = Path(folder), load_policy(language_model)
-    _check_settings(folder, {"language_model": _weights_hash(language_model), "steps": steps, "seed": seed,
+    _check_settings(folder, {"language_model": fingerprint(lm, tokenizer), "steps": steps, "seed": seed,
                              "source": source, "sentences": sentences})
     result = folder/"measurements.json"
     if result.exists(): return json.loads(result.read_text(encoding="utf-8"))
     data = clean(load_data(source))[0]
-    train_rows = data["train"].select(range(min(len(data["train"]), sentences or len(data["train"]))))
-    reward = reward_function(_reward_stage(lm, tokenizer, train_rows, seed, folder/"reward_model"), tokenizer)
-    prompts, fresh = split_prompts({"train": train_rows, "test": data["test"]}, tokenizer)
-    policy = _policy_stage(lm, tokenizer, reward, prompts, GRPOConfig(steps=steps, seed=seed), folder/"policy")
-    pairs = preference_pairs(data["test"], 300, seed=seed)
-    accuracy = pair_credit(reward([p.chosen for p in pairs]), reward([p.rejected for p in pairs])).mean().item()
-    before, after = (measure_policy(model, lm, tokenizer, reward, fresh[:64], seed=seed) for model in (lm, policy))
-    measured = {"reward_accuracy": accuracy} | {f"{key}_{when}": value for when, found in
-                                                (("before", before), ("after", after)) for key, value in found.items()}
+    rows = data["train"].shuffle(seed=seed)
+    rows = rows.select(range(min(len(rows), sentences or len(rows))))
+    reward = reward_function(_reward_stage(lm, tokenizer, rows, seed, folder/"reward_model"), tokenizer)
+    prompts, fresh = split_prompts({"train": rows, "test": data["test"]}, tokenizer)
+    policy = _policy_stage(lm, tokenizer, reward, prompts, config, folder/"policy")
+    measured = _measured(lm, policy, tokenizer, reward, fresh, data["test"], seed)
     with atomic_path(result) as scratch: scratch.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     return measured

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
+import numpy as np
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from .calibration import wilson
+from .evaluation import render_template
 from .monitoring import Recorder, RecordingError, monitored_app
+from .uncertainty import design_effect, sample_size
 
 # %% auto #0
-__all__ = ['Experiment', 'z_test', 'newcombe', 'simulate_peeking', 'Arm', 'Decision', 'decide', 'count_feedback', 'ab_app',
-           'render_decision']
+__all__ = ['Experiment', 'Comparison', 'compare_by_user', 'users_needed', 'Arm', 'count_feedback', 'sample_ratio_p', 'Decision',
+           'decide', 'ab_app', 'render_decision']
 
 # %% ../nbs/1_from_scratch/25_ab_testing.ipynb #3a649f1e
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Experiment:
     share: float = 0.5  # of the users, for B
 
     def __post_init__(self):
-        if not 0 < self.share < 1: raise ValueError(f"the share of B is {self.share}; it must lie between 0 and 1, or there is nothing to compare")
+        if not 0 < self.share < 1:
+            raise ValueError(f"the share of B is {self.share}; it must lie between 0 and 1, or there is nothing to "
+                             "compare")
 
     def position(self,
                  user: str,   # any id that stays with the user
@@ -45,56 +49,115 @@ class Experiment:
         return "B" if self.position(user) < self.share else "A"
 
 # %% ../nbs/1_from_scratch/25_ab_testing.ipynb #166335ee
-_NORMAL = NormalDist()
+@dataclass(frozen=True)
+class Comparison:
+    "The share of B minus the share of A, with users as the unit."
+    difference: float
+    low: float      # of the interval
+    high: float
+    p_value: float  # two-sided
 
-def z_test(right_a: int,  # successes of A
-           n_a: int,      # answers of A
-           right_b: int,  # successes of B
-           n_b: int,      # answers of B
-           ) -> tuple[float, float]:  # z, positive where B is better; two-sided p-value
-    "The test that two shares are the same, with a pooled standard error."
-    pooled = (right_a + right_b) / (n_a + n_b)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / n_a + 1 / n_b))
-    z = (right_b / n_b - right_a / n_a) / error if error else 0.0
-    return z, 2 * (1 - _NORMAL.cdf(abs(z)))
+def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Share and variance, from sums over users of 1, right, n, right², right·n and n² along the last axis."
+    users, right, n, rr, rn, nn = np.moveaxis(sums, -1, 0)
+    share = right / n
+    return share, users / (users - 1) * np.maximum(rr - 2 * share * rn + share**2 * nn, 0) / n**2
 
-def newcombe(right_a: int,         # successes of A
-             n_a: int,             # answers of A
-             right_b: int,         # successes of B
-             n_b: int,             # answers of B
-             alpha: float = 0.05,  # 0.05 for a 95 % interval
-             ) -> tuple[float, float]:  # of the share of B minus the share of A
-    "Newcombe's interval of the difference of two shares (1998, method 10)."
-    a, b, (low_a, high_a), (low_b, high_b) = right_a / n_a, right_b / n_b, wilson(right_a, n_a, alpha), wilson(right_b, n_b, alpha)
-    return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
+def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answers were right
+                    n_a: Sequence[int],      # of how many, at least 1
+                    right_b: Sequence[int],  # the same for B
+                    n_b: Sequence[int],
+                    alpha: float = 0.05,     # 0.05 for a 95 % interval
+                    draws: int = 2000,       # how often users are dealt anew
+                    seed: int = 0,           # fixes how
+                    ) -> Comparison:
+    """A permutation test over users, studentized (Janssen 1997). Its interval leaves 0 out where p is at most alpha.
+
+    Raises `ValueError` for fewer than two users a side, or a user without answers."""
+    right, n = np.r_[right_a, right_b].astype(float), np.r_[n_a, n_b].astype(float)
+    if min(len(n_a), len(n_b)) < 2 or len(right) != len(n) or not ((n >= 1) & (0 <= right) & (right <= n)).all():
+        raise ValueError(f"{len(n_a)} and {len(n_b)} users; give two or more a side, each with 1 answer or more, and "
+                         "with as many right ones at most")
+    columns = np.stack([np.ones_like(n), right, n, right**2, right * n, n**2], 1)                # (users, 6)
+    in_b = np.arange(len(n)) >= len(n_a)
+    def measure(side):                                                                           # (..., users), 0 or 1
+        (b, var_b), (a, var_a) = _shares(side @ columns), _shares(columns.sum(0) - side @ columns)
+        return b - a, np.sqrt(np.maximum(var_a + var_b, 1e-12))
+    difference, error = measure(in_b.astype(float))
+    dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
+    by_chance, errors = measure(dealt)
+    z, chance = abs(difference) / error, np.sort(np.abs(by_chance) / errors)[::-1]               # largest first
+    half = chance[max(0, math.floor(alpha * (draws + 1)) - 1)] * error
+    p_value = (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
+    return Comparison(float(difference), float(difference - half), float(difference + half), float(p_value))
+
+# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #38d914a6
+def users_needed(p_a: float,           # the share that A reaches, from a pilot
+                 p_b: float,           # the smallest share of B that would be worth the change
+                 n: Sequence[int],     # answers that count of each user of the pilot, at least 1
+                 icc: float,           # how much answers of one user resemble each other, from the pilot
+                 alpha: float = 0.05,  # how often to see a difference where there is none
+                 power: float = 0.8,   # how often to see this one
+                 ) -> int:             # users a side
+    "How many users with answers that count each side needs. Raises what `sample_size` and `design_effect` raise."
+    return math.ceil(sample_size(p_a, p_b, alpha, power) * design_effect(n, icc) / np.mean(n))
 
 # %% ../nbs/1_from_scratch/25_ab_testing.ipynb #223bcb89
-def simulate_peeking(looks: int,           # evenly spaced; the last is at the end
-                     n: int = 1000,        # answers a side at the end
-                     p: float = 0.6,       # the share of both variants: there is no difference
-                     alpha: float = 0.05,  # significance at each look
-                     simulations: int = 4000,  # experiments played
-                     seed: int = 0,        # fixes the draws
-                     ) -> float:           # share of experiments that were stopped for a difference that is not there
-    "How often somebody who stops at the first significant look is wrong."
-    import numpy as np
-    rng, ends = np.random.default_rng(seed), np.linspace(0, n, looks + 1).astype(int)[1:]
-    steps = np.diff(ends, prepend=0)
-    a, b = (np.cumsum(rng.binomial(steps, p, size=(simulations, looks)), 1) for _ in "AB")   # (simulations, looks)
-    pooled = (a + b) / (2 * ends)
-    error = np.sqrt(np.maximum(pooled * (1 - pooled) * 2 / ends, 1e-12))
-    return float((np.abs(b - a) / ends / error > _NORMAL.inv_cdf(1 - alpha / 2)).any(1).mean())
-
-# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #b1a08735
 @dataclass(frozen=True)
 class Arm:
-    "What is known of one variant: how many users it met, and what their feedback says."
-    users: int        # different users
-    right: int        # successes, in what the experiment is about
-    n: int            # answers with feedback that the experiment is about
-    all_right: int    # right answers among all with feedback: the guard-rail
-    all_n: int        # all answers with feedback
+    "What is known of one variant, user by user, when the plan is complete."
+    users: int                   # different users who met it so far
+    right: tuple[int, ...]       # for each user with answers that count: how many were right
+    n: tuple[int, ...]           # and of how many
+    all_right: tuple[int, ...]   # for each user with any feedback: right answers of any label, for the guard-rail
+    all_n: tuple[int, ...]       # and of how many
 
+def _closed(rows: dict[str, dict], feedback: Sequence[dict], target: str, planned: int) -> dict[str, str]:
+    "What people said of each prediction, up to the word of feedback with which both sides had `planned` users."
+    labels, judged = {}, {"A": Counter(), "B": Counter()}
+    for word in feedback:
+        row = rows.get(word["id"])
+        if row is None or row["variant"] not in judged: continue
+        count, who = judged[row["variant"]], row["sender"]
+        if labels.get(word["id"]) == target: count[who] -= 1            # somebody corrects himself
+        labels[word["id"]] = word["label"]
+        if word["label"] == target: count[who] += 1
+        if min(sum(n > 0 for n in count.values()) for count in judged.values()) >= planned: break
+    return labels
+
+def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
+                   feedback: Sequence[dict],  # from `Recorder.feedback`, in the order it came
+                   target: str,               # the label that the experiment is about, for example negative
+                   planned: int,              # users a side, fixed beforehand
+                   ) -> tuple[Arm, Arm]:      # A and B
+    "Count users and feedback of both variants. What came after the plan was complete is left out."
+    by_id, arms = {row["id"]: row for row in rows}, []
+    labels = _closed(by_id, feedback, target, planned)
+    for variant in "AB":
+        judged = [(by_id[id], label) for id, label in labels.items() if by_id[id]["variant"] == variant]
+        met = len({row["sender"] for row in rows if row["variant"] == variant})
+        about = [(row, label) for row, label in judged if label == target]
+        arms.append(Arm(met, *_by_user(about), *_by_user(judged)))
+    return tuple(arms)
+
+def _by_user(judged: list[tuple[dict, str]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    "For each user with judged answers: how many were right, and of how many."
+    n = Counter(row["sender"] for row, _ in judged)
+    right = Counter(row["sender"] for row, label in judged if row["label"] == label)
+    return tuple(right[who] for who in n), tuple(n.values())
+
+# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #ca3595a0
+def sample_ratio_p(users_a: int,    # different users who met A
+                   users_b: int,    # and B
+                   share: float,    # of the users that B was meant to get
+                   ) -> float:      # small where chance does not divide so; holds however often one looks
+    "An always-valid p-value of the division of users (Lindon and Malek 2022), with a uniform prior for B's share."
+    log = math.lgamma
+    plan = users_b * math.log(share) + users_a * math.log(1 - share)
+    any_share = log(users_b + 1) + log(users_a + 1) - log(users_a + users_b + 2)
+    return min(1.0, math.exp(min(0.0, plan - any_share)))
+
+# %% ../nbs/1_from_scratch/25_ab_testing.ipynb #b1a08735
 @dataclass(frozen=True)
 class Decision:
     "What to do, and why."
@@ -103,70 +166,84 @@ class Decision:
     p_value: float | None = None        # None as long as nobody should look
     interval: tuple[float, float] | None = None  # of B minus A
 
-def decide(a: Arm,               # the version in service
+def _found(a: Arm, b: Arm, test: Comparison, what: str) -> str:
+    "Shares, interval and p-value in words."
+    side = lambda arm: f"{sum(arm.right) / sum(arm.n):.1%} of {sum(arm.n):,} from {len(arm.n):,} users"
+    chance = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.2g}"
+    return (f"{what[:1].upper()}{what[1:]}: A {side(a)}, B {side(b)}; the difference lies between "
+            f"{100 * test.low:+.1f} and {100 * test.high:+.1f} points ({chance}). ")
+
+def _check_plan(planned: int) -> None:
+    if planned < 2: raise ValueError(f"{planned} users planned; one user a side shows no spread, so use users_needed")
+
+def decide(a: Arm,               # the version in service, from `count_feedback` with the same plan
            b: Arm,               # the candidate
-           planned: int,         # answers a side, from `sample_size`, fixed beforehand
+           planned: int,         # users a side with answers that count, from `users_needed`, fixed beforehand
            share: float = 0.5,   # of the users that B was meant to get
-           alpha: float = 0.05,  # how often to see a difference where there is none
+           alpha: float = 0.05,  # how often to see a difference where there is none, in all looks together
            what: str = "right answers",  # what is counted, for the words
            ) -> Decision:
-    "Turn counts into a decision. Before `planned` answers on both sides it only says how many are missing."
-    users = a.users + b.users
-    if users and 2 * (1 - _NORMAL.cdf(abs(b.users - users * share) / math.sqrt(users * share * (1 - share)))) < 0.001:
-        return Decision("broken", f"{b.users:,} of {users:,} users met B where {share:.0%} were meant to. Chance does this less than once in a "
-                                  "thousand times: users get lost on one side. Find out where before you believe any other number.")
-    if min(a.n, b.n) < planned:
-        return Decision("wait", f"A has {a.n:,} answers with feedback and B {b.n:,}, of {planned:,} planned for each. To look at the result now, and to stop "
-                                "when it pleases, would find differences that are not there.")
-    counts = a.right, a.n, b.right, b.n
-    (low, high), p_value = newcombe(*counts, alpha), z_test(*counts)[1]
-    _, guard = newcombe(a.all_right, a.all_n, b.all_right, b.all_n, alpha)
-    chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
-    found = f"{what[:1].upper()}{what[1:]}: A {a.right / a.n:.1%} of {a.n:,}, B {b.right / b.n:.1%} of {b.n:,}; the difference lies between {100 * low:+.1f} and {100 * high:+.1f} points ({chance}). "
-    if guard < 0: return Decision("keep A", found + "But over all answers B is right less often than A, beyond chance. That breaks the guard-rail.", p_value, (low, high))
-    if p_value >= alpha: return Decision("no difference found", found + "Both could be equally good. Keep A, which is known; for a smaller difference plan a larger experiment.", p_value, (low, high))
-    if b.right / b.n > a.right / a.n: return Decision("deploy B", found + "Chance alone is a poor explanation, and over all answers B is not found to be worse.", p_value, (low, high))
-    return Decision("keep A", found + "B is worse, beyond chance.", p_value, (low, high))
+    """Turn counts into a decision. Before both sides have `planned` users it only says how many are missing.
+
+    Raises `ValueError` for a plan of fewer than two."""
+    _check_plan(planned)
+    if sample_ratio_p(a.users, b.users, share) < 0.001:
+        return Decision("broken", f"{b.users:,} of {a.users + b.users:,} users met B where {share:.0%} were meant to. "
+                        "Chance does this less than once in a thousand times: users get lost on one side. Find out "
+                        "where before you believe any other number.")
+    if min(len(a.n), len(b.n)) < planned:
+        return Decision("wait", f"A has {len(a.n):,} users with answers that count and B {len(b.n):,}, of {planned:,} "
+                        "planned for each. To look at the result now, and to stop when it pleases, would find "
+                        "differences that are not there.")
+    test = compare_by_user(a.right, a.n, b.right, b.n, alpha)
+    if test.p_value > alpha:
+        verdict, why = "no difference found", ("Both could be equally good. Keep A, which is known; for a smaller "
+                                               "difference plan a larger experiment.")
+    elif test.difference < 0: verdict, why = "keep A", "B is worse, beyond chance."
+    elif compare_by_user(a.all_right, a.all_n, b.all_right, b.all_n, alpha).high < 0:
+        verdict, why = "keep A", ("But over all answers B is right less often than A, beyond chance. That breaks the "
+                                  "guard-rail.")
+    else:
+        verdict, why = "deploy B", ("Chance alone is a poor explanation, and over all answers B is not found to be "
+                                    "worse.")
+    return Decision(verdict, _found(a, b, test, what) + why, test.p_value, (test.low, test.high))
 
 # %% ../nbs/1_from_scratch/25_ab_testing.ipynb #bd7a0a36
-def count_feedback(rows: Sequence[dict],  # from `Recorder.rows`, with variant, sender, label, true_label
-                   variant: str,          # A or B
-                   target: str,           # the label that the experiment is about, for example negative
-                   ) -> Arm:
-    "Count users and feedback of one variant."
-    rows = [row for row in rows if row["variant"] == variant]
-    told = [row for row in rows if row["true_label"] is not None]
-    about = [row for row in told if row["true_label"] == target]
-    right = lambda some: sum(row["label"] == row["true_label"] for row in some)
-    return Arm(len({row["sender"] for row in rows}), right(about), len(about), right(told), len(told))
+def _experiment_page(app: FastAPI, recorder: Recorder, experiment: Experiment, planned: int, target: str) -> None:
+    "Add `/experiment`, the decision as a page."
+    @app.get("/experiment")
+    def result() -> Response:
+        try: rows, feedback = recorder.rows(), recorder.feedback()
+        except RecordingError as error:
+            return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
+        a, b = count_feedback(rows, feedback, target, planned)
+        decision = decide(a, b, planned, experiment.share, what=f"{target} sentences found")
+        title = f"{experiment.salt}: {target} sentences found".capitalize()
+        return HTMLResponse(render_decision(decision, a, b, planned, title))
 
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate
            database: str | Path,    # a file for SQLite, or an SQLAlchemy address
            experiment: Experiment,  # who gets B
-           planned: int,            # answers a side, from `sample_size`
+           planned: int,            # users a side with answers that count, from `users_needed`
            target: str = "negative",  # the experiment compares recall of this label
            ) -> FastAPI:
-    "An application that serves two checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision."
+    """Two checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
+
+    Raises `ValueError` for a plan of fewer than two users."""
+    _check_plan(planned)
     arms = {name: monitored_app(folder, database, variant=name) for name, folder in (("A", folder_a), ("B", folder_b))}
     app, recorder = FastAPI(title="llmcourse, two variants"), Recorder(database)
     app.state.recorder = recorder
-
-    @app.get("/experiment")
-    def result() -> Response:
-        try: rows = recorder.rows()
-        except RecordingError as error: return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
-        a, b = (count_feedback(rows, name, target) for name in "AB")
-        decision = decide(a, b, planned, experiment.share, what=f"{target} sentences found")
-        return HTMLResponse(render_decision(decision, a, b, planned, f"{experiment.salt}: {target} sentences found".capitalize()))
+    _experiment_page(app, recorder, experiment, planned, target)
 
     async def route(scope, receive, send):
         name = "A"                                           # feedback and the rest: both know the same database
         if scope["type"] == "http" and scope["path"] == "/predict":
             user = dict(scope["headers"]).get(b"x-user-id", b"").decode("latin-1").strip()
             if not 0 < len(user) <= 200:
-                answer = JSONResponse({"error": "send a header X-User-Id of 1 to 200 characters, the same for a user each time"}, 422)
-                return await answer(scope, receive, send)
+                error = "send a header X-User-Id of 1 to 200 characters, the same for a user each time"
+                return await JSONResponse({"error": error}, 422)(scope, receive, send)
             name = experiment.variant(user)
         await arms[name](scope, receive, send)
 
@@ -175,60 +252,32 @@ def ab_app(folder_a: str | Path,    # the checkpoint in service
     return app
 
 # %% ../nbs/1_from_scratch/25_ab_testing.ipynb #b7145a73
-_STYLE = """
-.ab { color-scheme: light dark; --paper:#fff; --page:#f4f6f9; --ink:#1c2733; --muted:#5b6b7f; --grid:#d9dfe7; --a:#3b6fb6; --b:#c46a00; --good:#1f7a45; --bad:#b3372a; --calm:#5b6b7f; }
-@media (prefers-color-scheme: dark) { .ab { --paper:#182029; --page:#10161d; --ink:#e6ebf2; --muted:#9aa8ba; --grid:#334050; --a:#7fb0f0; --b:#f0a24a; --good:#7fd6a0; --bad:#ff9b8c; --calm:#9aa8ba; } }
-.ab { background:var(--page); color:var(--ink); font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif; padding:28px 20px; }
-.ab * { box-sizing:border-box; } .ab .in { max-width:820px; margin:0 auto; }
-.ab .kind { color:var(--muted); font-size:.8rem; letter-spacing:.08em; text-transform:uppercase; }
-.ab h1 { font-size:1.7rem; line-height:1.2; margin:.1em 0 .6em; text-transform:none; } .ab h2 { font-size:1.45rem; margin:0 0 .3em; } .ab p { margin:.2em 0; max-width:72ch; }
-.ab section { background:var(--paper); border:1px solid var(--grid); border-radius:14px; padding:20px 24px; margin:16px 0; }
-.ab .verdict { border-left:8px solid var(--tone); } .ab .verdict h2 { color:var(--tone); }
-.ab table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; } .ab th,.ab td { padding:8px 10px; text-align:right; border-bottom:1px solid var(--grid); }
-.ab th:first-child,.ab td:first-child { text-align:left; padding-left:0; } .ab thead th { color:var(--muted); font-size:.86rem; font-weight:600; }
-.ab .scroll { overflow-x:auto; } .ab svg { width:100%; min-width:520px; height:auto; display:block; } .ab svg text { fill:var(--ink); font:13px system-ui,sans-serif; } .ab .note { color:var(--muted); font-size:.86rem; margin-top:10px; }
-"""
-
-def _draw_shares(a: Arm, b: Arm) -> str:
-    "An interval for each variant on a line from 0 to 100 %."
-    x = lambda share: 40 + 620 * share
-    parts = [f'<line x1="{x(t):.0f}" y1="8" x2="{x(t):.0f}" y2="96" stroke="var(--grid)"/><text x="{x(t):.0f}" y="116" text-anchor="middle">{t:.0%}</text>' for t in (0, .25, .5, .75, 1)]
-    for name, arm, y, mark in (("A", a, 30, "circle"), ("B", b, 72, "square")):
-        low, high = wilson(arm.right, arm.n)
-        middle, colour = x(arm.right / arm.n), f"var(--{name.lower()})"
-        shape = f'<circle cx="{middle:.1f}" cy="{y}" r="7" fill="{colour}"/>' if mark == "circle" else f'<rect x="{middle - 6:.1f}" y="{y - 6}" width="12" height="12" fill="{colour}"/>'
-        parts.append(f'<line x1="{x(low):.1f}" y1="{y}" x2="{x(high):.1f}" y2="{y}" stroke="{colour}" stroke-width="3" stroke-linecap="round"/>{shape}'
-                     f'<text x="8" y="{y + 5}" font-weight="700">{name}</text><text x="{x(high) + 10:.1f}" y="{y + 5}">{arm.right / arm.n:.1%}</text>')
-    return f'<svg viewBox="0 0 720 124" role="img" aria-label="shares of A and B with 95 % intervals">{"".join(parts)}</svg>'
-
-def _draw_progress(a: Arm, b: Arm, planned: int) -> str:
-    "How far the answers have come."
-    parts = []
-    for name, arm, y in (("A", a, 10), ("B", b, 50)):
-        width = 480 * min(1, arm.n / planned)
-        parts.append(f'<text x="8" y="{y + 19}" font-weight="700">{name}</text><rect x="40" y="{y}" width="480" height="26" rx="6" fill="none" stroke="var(--grid)"/>'
-                     f'<rect x="40" y="{y}" width="{width:.0f}" height="26" rx="6" fill="var(--{name.lower()})"/><text x="534" y="{y + 18}">{arm.n:,} of {planned:,}</text>')
-    return f'<svg viewBox="0 0 720 86" role="img" aria-label="answers collected">{"".join(parts)}</svg>'
+def _side(name: str, arm: Arm) -> dict:
+    "What the page shows of one variant; the interval counts users."
+    if min(len(arm.n), sum(arm.n)) < 2: return {"name": name, "judged": len(arm.n)}
+    columns = np.array([[1, r, n, r * r, r * n, n * n] for r, n in zip(arm.right, arm.n)], float)
+    share, variance = _shares(columns.sum(0))
+    half = 1.96 * math.sqrt(variance)
+    return {"name": name, "judged": len(arm.n), "share": share,
+            "low": max(0, share - half), "high": min(1, share + half)}
 
 def render_decision(decision: Decision,  # from `decide`
                     a: Arm,              # the version in service
                     b: Arm,              # the candidate
-                    planned: int,        # answers a side
+                    planned: int,        # users a side
                     title: str,          # what the experiment is about
                     ) -> str:            # HTML
     "The decision as one page that needs nothing from outside."
-    from html import escape
-    mark, tone = {"deploy B": ("✓", "good"), "broken": ("✗", "bad"), "wait": ("…", "calm")}.get(decision.verdict, ("=", "calm"))
+    looks = {"deploy B": ("✓", "good"), "broken": ("✗", "bad"), "wait": ("…", "muted")}
+    mark, tone = looks.get(decision.verdict, ("=", "muted"))
+    arms = [_side("A", a) | {"colour": "baseline"}, _side("B", b) | {"colour": "ours"}]
     seen = decision.p_value is not None
-    rows = [("Users", f"{a.users:,}", f"{b.users:,}"), ("Answers that count", f"{a.n:,}", f"{b.n:,}"), ("Planned", f"{planned:,}", f"{planned:,}")]
-    if seen: rows += [("Right among them", f"{a.right:,} ({a.right / a.n:.1%})", f"{b.right:,} ({b.right / b.n:.1%})"),
-                      ("Guard-rail: right of all", f"{a.all_right / a.all_n:.1%} of {a.all_n:,}", f"{b.all_right / b.all_n:.1%} of {b.all_n:,}")]
-    table = "".join(f'<tr><th scope="row" style="font-weight:500">{what}</th><td>{x}</td><td>{y}</td></tr>' for what, x, y in rows)
-    plot = _draw_shares(a, b) if seen else _draw_progress(a, b, planned)
-    note = "Marks: the share measured. Lines: 95 % Wilson intervals. The decision rests on the test of the difference, not on whether the lines overlap." if seen else \
-           "No result is shown before the planned number of answers is there."
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
-            f'<style>body {{ margin:0; background:#f4f6f9 }} @media (prefers-color-scheme: dark) {{ body {{ background:#10161d }} }}</style><style>{_STYLE}</style></head><body><div class="ab"><div class="in"><div class="kind">Experiment</div><h1>{escape(title)}</h1>'
-            f'<section class="verdict" style="--tone:var(--{tone})"><h2>{mark} {decision.verdict[0].upper()}{decision.verdict[1:]}</h2><p>{escape(decision.words)}</p></section>'
-            f'<section><div class="scroll">{plot}</div><p class="note">{note}</p></section><section><div class="scroll"><table><thead><tr><th></th><th>A, in service</th><th>B, candidate</th></tr></thead>'
-            f'<tbody>{table}</tbody></table></div></section></div></div></body></html>')
+    both = lambda what, show: (what, show(a), show(b))
+    part = lambda right, n: f"{sum(right):,} of {sum(n):,} ({sum(right) / sum(n):.1%})"
+    rows = [both("Users", lambda arm: f"{arm.users:,}"),
+            both("Users with answers that count", lambda arm: f"{len(arm.n):,}"),
+            both("Planned", lambda arm: f"{planned:,}")]
+    if seen: rows += [both("Right of the answers that count", lambda arm: part(arm.right, arm.n)),
+                      both("Guard-rail: right of all", lambda arm: part(arm.all_right, arm.all_n))]
+    return render_template("ab", title=title, mark=mark, tone=tone, words=decision.words, rows=rows, arms=arms,
+                           seen=seen, planned=planned, verdict=decision.verdict[0].upper() + decision.verdict[1:])

@@ -12,7 +12,8 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,11 +26,11 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from .anonymization import anonymize
-from .serving import MAX_BYTES, create_app
+from .serving import Predictor, create_app
 
 # %% auto #0
-__all__ = ['LOG', 'RecordingError', 'Recorder', 'Feedback', 'monitored_app', 'jensen_shannon', 'chi_squared', 'draw_windows',
-           'Drift', 'DriftMonitor', 'words_of', 'decisive_words', 'Views']
+__all__ = ['LOG', 'RecordingError', 'Recorder', 'hash_of', 'Feedback', 'monitored_app', 'jensen_shannon', 'chi_squared',
+           'draw_windows', 'Drift', 'DriftMonitor', 'words_of', 'decisive_words', 'Views']
 
 # %% ../nbs/1_from_scratch/24_monitoring.ipynb #4361ecd7
 LOG = logging.getLogger("llmcourse.monitoring")
@@ -41,38 +42,45 @@ class RecordingError(RuntimeError):
         self.reason = reason
 
 def _explain(error: Exception, address: str) -> RecordingError:
-    said = str(getattr(error, "orig", error))
-    if "locked" in said: return RecordingError(f"the database {address} is locked by another program; close it or wait", "locked")
-    if "full" in said: return RecordingError(f"the database {address} is full; free space on its disk or delete old predictions", "full")
-    return RecordingError(f"the database {address} cannot be used ({said}); check the address, the folder and its permissions", "other")
+    said, where = str(getattr(error, "orig", error)), f"the database {address}"
+    if "locked" in said: return RecordingError(f"{where} is locked by another program; close it or wait", "locked")
+    if "full" in said: return RecordingError(f"{where} is full; free space on its disk or delete old rows", "full")
+    return RecordingError(f"{where} cannot be used ({said}); check address, folder and permissions", "other")
+
+def _tables(metadata) -> tuple:
+    "The table of predictions and the table of feedback."
+    from sqlalchemy import JSON, Boolean, Column, DateTime, Integer, String, Table, Text
+    predictions = Table("predictions", metadata, Column("number", Integer, primary_key=True),
+                        Column("id", String(32), unique=True), Column("time", DateTime),
+                        Column("model", String(64), index=True), Column("text", Text), Column("label", String(64)),
+                        Column("probabilities", JSON), Column("truncated", Boolean), Column("true_label", String(64)),
+                        Column("variant", String(64)), Column("sender", String(16)))
+    feedback = Table("feedback", metadata, Column("number", Integer, primary_key=True),
+                     Column("id", String(32), index=True), Column("time", DateTime), Column("label", String(64)))
+    return predictions, feedback
+
+def _now() -> datetime: return datetime.now(timezone.utc).replace(tzinfo=None)
 
 class Recorder:
     "A table of anonymized predictions, with room for the truth. Raises `RecordingError` that says what to do."
     def __init__(self,
-                 address: str | Path,    # a file for SQLite, or an SQLAlchemy address such as `postgresql+psycopg://...`
+                 address: str | Path,    # a file for SQLite, or an SQLAlchemy address: `postgresql+psycopg://...`
                  patience: float = 0.2,  # seconds to wait for a locked SQLite file
                  ):
-        import sqlalchemy as sa
-        address = str(address) if "://" in str(address) else f"sqlite:///{address}"
-        url = sa.engine.make_url(address)
+        import sqlalchemy
+        url = sqlalchemy.engine.make_url(str(address) if "://" in str(address) else f"sqlite:///{address}")
+        wait = {"timeout": patience} if url.get_backend_name() == "sqlite" else {}
         self.address = url.render_as_string(hide_password=True)
-        self.engine = sa.create_engine(url, connect_args={"timeout": patience} if url.get_backend_name() == "sqlite" else {})
-        self.table = sa.Table("predictions", sa.MetaData(),
-            sa.Column("number", sa.Integer, primary_key=True), sa.Column("id", sa.String(32), unique=True),
-            sa.Column("time", sa.DateTime), sa.Column("model", sa.String(64), index=True), sa.Column("text", sa.Text),
-            sa.Column("label", sa.String(64)), sa.Column("probabilities", sa.JSON), sa.Column("truncated", sa.Boolean),
-            sa.Column("true_label", sa.String(64)), sa.Column("variant", sa.String(64)), sa.Column("sender", sa.String(16)))
+        self.engine = sqlalchemy.create_engine(url, connect_args=wait)
+        self.table, self.told = _tables(sqlalchemy.MetaData())
         with self._session() as connection: self.table.metadata.create_all(connection)
 
+    @contextmanager
     def _session(self):
-        from contextlib import contextmanager
         from sqlalchemy.exc import SQLAlchemyError
-        @contextmanager
-        def session():
-            try:
-                with self.engine.begin() as connection: yield connection   # all of it or nothing
-            except SQLAlchemyError as error: raise _explain(error, self.address) from error
-        return session()
+        try:
+            with self.engine.begin() as connection: yield connection   # all of it or nothing
+        except SQLAlchemyError as error: raise _explain(error, self.address) from error
 
     def record(self,
                texts: Sequence[str],  # as sent; they are anonymized here
@@ -81,9 +89,9 @@ class Recorder:
                sender: str | None = None,   # who asked; only a hash of it is kept
                ) -> list[str]:        # an id for each prediction, impossible to guess
         "Store predictions, all of them or none."
-        who = sender and hashlib.sha256(sender.encode()).hexdigest()[:16]
-        rows = [{"variant": variant, "sender": who, "id": uuid.uuid4().hex, "time": datetime.now(timezone.utc).replace(tzinfo=None), "model": answer["model"],
-                 "text": anonymize(text)} | {key: p[key] for key in ("label", "probabilities", "truncated")}
+        shared = {"variant": variant, "sender": sender and hash_of(sender), "time": _now(), "model": answer["model"]}
+        rows = [shared | {"id": uuid.uuid4().hex, "text": anonymize(text)} |
+                {key: p[key] for key in ("label", "probabilities", "truncated")}
                 for text, p in zip(texts, answer["predictions"], strict=True)]
         with self._session() as connection: connection.execute(self.table.insert(), rows)
         return [row["id"] for row in rows]
@@ -92,16 +100,31 @@ class Recorder:
                       id: str,     # as `record` returned it
                       label: str,  # what the text really is
                       ) -> str | None:  # what the model had said; None if there is no such prediction
-        "Attach the truth to a recorded prediction. The last word counts."
+        "Attach the truth to a recorded prediction. The last word counts; every word is kept, in the order it came."
+        mine = self.table.c.id == id
         with self._session() as connection:
-            said = connection.execute(self.table.select().where(self.table.c.id == id)).mappings().first()
-            if said: connection.execute(self.table.update().where(self.table.c.id == id).values(true_label=label))
-        return said and said["label"]
+            said = connection.execute(self.table.select().where(mine)).mappings().first()
+            if said is None: return None
+            connection.execute(self.table.update().where(mine).values(true_label=label))
+            connection.execute(self.told.insert(), {"id": id, "time": _now(), "label": label})
+        return said["label"]
+
+    def _all(self, table) -> list[dict]:
+        with self._session() as connection:
+            return [dict(row) for row in connection.execute(table.select().order_by(table.c.number)).mappings()]
 
     def rows(self) -> list[dict]:
         "Every recorded prediction, oldest first."
-        with self._session() as connection:
-            return [dict(row) for row in connection.execute(self.table.select().order_by(self.table.c.number)).mappings()]
+        return self._all(self.table)
+
+    def feedback(self) -> list[dict]:
+        "Every word of feedback, in the order it came: number, id of the prediction, time, label."
+        return self._all(self.told)
+
+def hash_of(sender: str,  # who asked, in whatever form
+            ) -> str:     # 16 hexadecimal digits
+    "What is stored of a sender."
+    return hashlib.sha256(sender.encode()).hexdigest()[:16]
 
 # %% ../nbs/1_from_scratch/24_monitoring.ipynb #f6f65eea
 class Feedback(BaseModel):
@@ -109,72 +132,90 @@ class Feedback(BaseModel):
     id: str
     label: str
 
-def monitored_app(folder: str | Path,    # a classifier in checkpoint form
-                  database: str | Path,  # a file for SQLite, or an SQLAlchemy address
-                  patience: float = 0.2, # seconds to wait for a locked SQLite file before answering without a record
-                  variant: str | None = None,  # recorded with each prediction, for A/B tests
-                  ) -> FastAPI:
-    "The application of `create_app` that also records, counts and takes feedback. Raises `RecordingError` if it cannot start to record."
-    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-    app, recorder, registry = create_app(folder), Recorder(database, patience), CollectorRegistry()
-    requests = Counter("llmcourse_requests", "Requests by address and status.", ["path", "status"], registry=registry)
-    latency = Histogram("llmcourse_latency_seconds", "Time to answer.", ["path"], registry=registry)
-    predictions = Counter("llmcourse_predictions", "Predictions by label.", ["label"], registry=registry)
-    failures = Counter("llmcourse_recording_failures", "Answers that could not be recorded.", ["reason"], registry=registry)
-    feedback = Counter("llmcourse_feedback", "Feedback by what the model had said and what is true.", ["said", "true"], registry=registry)
-    state = {"recorded": 0, "failed": 0, "last_error": None}
-    labels = tuple(json.loads((Path(folder)/"config.json").read_text(encoding="utf-8"))["id2label"].values())
-    paths = {"/predict", "/feedback", "/healthz", "/metrics", "/recording"}   # a fixed set: an address nobody serves makes no new series
-    app.state.recorder = recorder
+class _Metrics:
+    "What one server counts, in the form that Prometheus collects, and how its recording goes."
+    def __init__(self):
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+        self.registry = CollectorRegistry()
+        counter = lambda name, what, *labels: Counter(f"llmcourse_{name}", what, labels, registry=self.registry)
+        self.requests = counter("requests", "Requests by address and status.", "path", "status")
+        self.predictions = counter("predictions", "Predictions by label.", "label")
+        self.failures = counter("recording_failures", "Answers that could not be recorded.", "reason")
+        self.feedback = counter("feedback", "Feedback by what the model had said and what is true.", "said", "true")
+        self.latency = Histogram("llmcourse_latency_seconds", "Time to answer.", ["path"], registry=self.registry)
+        self.state = {"recorded": 0, "failed": 0, "last_error": None}
 
+def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Callable[..., Awaitable[dict]]:
+    "A function that records an answer and adds the ids, or None for them if that was not possible."
     async def keep(texts: list[str], answer: dict, sender: str | None) -> dict:
-        for p in answer["predictions"]: predictions.labels(p["label"]).inc()
-        try: ids = await run_in_threadpool(recorder.record, texts, answer, variant, sender)    # a slow disk must not stop the others
+        for p in answer["predictions"]: metrics.predictions.labels(p["label"]).inc()
+        try: ids = await run_in_threadpool(recorder.record, texts, answer, variant, sender)    # a disk may be slow
         except RecordingError as error:
-            failures.labels(error.reason).inc()
-            state.update(failed=state["failed"] + len(texts), last_error=str(error))
+            metrics.failures.labels(error.reason).inc()
+            metrics.state.update(failed=metrics.state["failed"] + len(texts), last_error=str(error))
             LOG.error("%d predictions answered but not recorded: %s", len(texts), error)
             return answer | {"ids": None}
-        state["recorded"] += len(ids)
+        metrics.state["recorded"] += len(ids)
         return answer | {"ids": ids}
+    return keep
 
+# A fixed set: an address that nobody serves makes no new series.
+_PATHS = {"/predict", "/feedback", "/healthz", "/metrics", "/recording"}
+
+def _watch_requests(app: FastAPI, metrics: _Metrics, keep: Callable[..., Awaitable[dict]]) -> None:
+    "Count every request, and keep every answer of `/predict`."
     @app.middleware("http")
     async def watch(request: Request, call_next):
-        start, path = time.perf_counter(), request.url.path if request.url.path in paths else "other"
-        length = request.headers.get("content-length", "")
-        wanted = (request.method, path) == ("POST", "/predict") and length.isdecimal() and int(length) <= MAX_BYTES
-        sent = await request.body() if wanted else b""
+        start, path = time.perf_counter(), request.url.path if request.url.path in _PATHS else "other"
         try: response = await call_next(request)
         except Exception:
-            requests.labels(path, "500").inc()
+            metrics.requests.labels(path, "500").inc()
             raise
-        if wanted and response.status_code == 200:
+        if path == "/predict" and response.status_code == 200:
             answer = json.loads(b"".join([part async for part in response.body_iterator]))
-            response = JSONResponse(await keep(json.loads(sent)["texts"], answer, request.headers.get("x-user-id")))
-        requests.labels(path, str(response.status_code)).inc()
-        latency.labels(path).observe(time.perf_counter() - start)
+            texts = json.loads(request.state.body)["texts"]                       # what `BodyLimit` let through
+            response = JSONResponse(await keep(texts, answer, request.headers.get("x-user-id")))
+        metrics.requests.labels(path, str(response.status_code)).inc()
+        metrics.latency.labels(path).observe(time.perf_counter() - start)
         return response
+
+def _take_feedback(app: FastAPI, recorder: Recorder, metrics: _Metrics, labels: Sequence[str]) -> None:
+    "Add `/feedback`, and say what it takes to whoever sends something else."
+    refuse = lambda status, why: JSONResponse({"error": why}, status)
 
     @app.post("/feedback")
     def take_feedback(given: Feedback):
-        if given.label not in labels: return JSONResponse({"error": f"no label {given.label!r}; send one of {', '.join(labels)}"}, 422)
+        if given.label not in labels: return refuse(422, f"no label {given.label!r}; send one of {', '.join(labels)}")
         try: said = recorder.give_feedback(given.id, given.label)
-        except RecordingError as error: return JSONResponse({"error": f"the feedback was not stored: {error}; send it again"}, 503)
-        if said is None: return JSONResponse({"error": f"no prediction {given.id!r}; send an id that /predict answered with"}, 404)
-        feedback.labels(said, given.label).inc()
+        except RecordingError as error: return refuse(503, f"the feedback was not stored: {error}; send it again")
+        if said is None: return refuse(404, f"no prediction {given.id!r}; send an id that /predict answered with")
+        metrics.feedback.labels(said, given.label).inc()
         return {"said": said, "true": given.label}
-
-    @app.get("/metrics")
-    def metrics() -> Response: return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/recording")
-    def recording() -> dict: return state
 
     explain = app.exception_handlers[RequestValidationError]
     @app.exception_handler(RequestValidationError)
     async def explain_feedback(request: Request, error: RequestValidationError):
         if request.url.path != "/feedback": return await explain(request, error)
-        return JSONResponse({"error": 'send JSON like {"id": "0123abcd", "label": "negative"}'}, 422)
+        return refuse(422, 'send JSON like {"id": "0123abcd", "label": "negative"}')
+
+def monitored_app(folder: str | Path,    # a classifier in checkpoint form
+                  database: str | Path,  # a file for SQLite, or an SQLAlchemy address
+                  patience: float = 0.2, # seconds to wait for a locked SQLite file before answering without a record
+                  variant: str | None = None,  # recorded with each prediction, for A/B tests
+                  ) -> FastAPI:
+    "The application of `create_app` that also records, counts and takes feedback. Raises what `Recorder` raises."
+    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    predictor, recorder, metrics = Predictor(folder), Recorder(database, patience), _Metrics()
+    app = create_app(predictor)
+    app.state.recorder = recorder
+    _watch_requests(app, metrics, _keeper(recorder, metrics, variant))
+    _take_feedback(app, recorder, metrics, predictor.labels)
+
+    @app.get("/metrics")
+    def show_metrics() -> Response: return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/recording")
+    def recording() -> dict: return metrics.state
 
     return app
 
@@ -185,14 +226,15 @@ def jensen_shannon(p: np.ndarray,   # (..., categories) counts or weights, not b
     "The Jensen-Shannon divergence of two sets of counts (Lin 1991). Counts of nothing at all have the divergence 0."
     share = lambda x: np.asarray(x, float) / np.maximum(np.sum(x, -1, keepdims=True), 1e-12)
     p, q = np.broadcast_arrays(share(p), share(q))
-    bits = lambda x: np.where(x > 0, x * np.log2(np.maximum(x, 1e-300) / np.maximum((p + q) / 2, 1e-300)), 0).sum(-1)
+    middle = np.maximum((p + q) / 2, 1e-300)
+    bits = lambda x: np.where(x > 0, x * np.log2(np.maximum(x, 1e-300) / middle), 0).sum(-1)
     return np.clip((bits(p) + bits(q)) / 2, 0, 1)
 
 # %% ../nbs/1_from_scratch/24_monitoring.ipynb #4f07ad76
 def chi_squared(reference: Sequence[int],  # counts by category
                 window: Sequence[int],     # counts in the same categories
                 ) -> tuple[float, float]:  # the statistic and its p-value
-    "Pearson's test that two rows of counts have the same shares. It takes the counted things to be independent of each other."
+    "Pearson's test that two rows of counts have the same shares. It takes what is counted to be independent."
     from scipy.stats import chi2
     table = np.array([reference, window], float)
     table = table[:, table.sum(0) > 0]                 # a category that nobody saw tells nothing
@@ -206,12 +248,14 @@ def draw_windows(groups: Sequence,   # for each sentence the review it belongs t
                  draws: int,         # windows
                  seed: int = 0,      # fixes what is drawn
                  ) -> np.ndarray:    # (draws, size) sentence numbers
-    "Windows of whole reviews in random order, the last review cut where the window is full. Raises `ValueError` if the sentences are too few."
-    if len(groups) < 2 * size: raise ValueError(f"{len(groups)} sentences are too few to draw windows of {size}; collect at least {2 * size}")
+    "Windows of whole reviews in random order, the last one cut to fit. Raises `ValueError` for too few sentences."
+    if len(groups) < 2 * size:
+        raise ValueError(f"{len(groups)} sentences are too few to draw windows of {size}; collect at least {2 * size}")
     rng, members = np.random.default_rng(seed), {}
     for i, group in enumerate(groups): members.setdefault(group, []).append(i)
     members = list(members.values())
-    return np.array([[i for review in rng.permutation(len(members)) for i in members[review]][:size] for _ in range(draws)])
+    mixed = lambda: [i for review in rng.permutation(len(members)) for i in members[review]]
+    return np.array([mixed()[:size] for _ in range(draws)])
 
 # %% ../nbs/1_from_scratch/24_monitoring.ipynb #556bd664
 @dataclass(frozen=True)
@@ -229,20 +273,23 @@ class Drift:
         return self.p_value <= self.limit
 
     def __str__(self) -> str:
-        return f"{'ALARM' if self.alarm else 'quiet'} {self.view}: {self.divergence:.3f} bits (alarm from {self.threshold:.3f}), p = {self.p_value:.4f}"
+        found = f"{self.divergence:.3f} bits (alarm from {self.threshold:.3f}), p = {self.p_value:.4f}"
+        return f"{'ALARM' if self.alarm else 'quiet'} {self.view}: {found}"
 
 class DriftMonitor:
     "Knows what windows of traffic look like without drift, and tells when one does not."
     def __init__(self,
-                 views: dict[str, np.ndarray],  # name → (sentences, categories): what each reference sentence adds to each count
-                 groups: Sequence,              # for each reference sentence the review it belongs to
+                 views: dict[str, np.ndarray],  # name → (sentences, categories): what a sentence adds to each count
+                 groups: Sequence,              # for each reference sentence the user, or the review, it belongs to
                  size: int = 100,               # sentences a window
-                 false_alarms: float = 0.01,    # accepted share of windows without drift that alarm, over all views together
+                 false_alarms: float = 0.01,    # share of windows without drift that may alarm, in all views together
                  draws: int = 2000,             # windows drawn to learn what chance does
                  seed: int = 0,                 # fixes what is drawn
                  ):
         self.size, self.limit = size, false_alarms / len(views)       # Bonferroni: the views share the allowance
-        if self.limit * draws < 2: raise ValueError(f"{draws} draws cannot show a p-value of {self.limit:.5f}; use at least {int(2 / self.limit) + 1}")
+        if self.limit * draws < 2:
+            needed = int(2 / self.limit) + 1
+            raise ValueError(f"{draws} draws cannot show a p-value of {self.limit:.5f}; use {needed} or more")
         self.totals, self.null = {name: view.sum(0) for name, view in views.items()}, {}
         drawn = draw_windows(groups, size, draws, seed)
         for name, view in views.items():
@@ -255,7 +302,8 @@ class DriftMonitor:
         "Compare a window with the reference, view by view. Raises `ValueError` for a window of another size."
         found = []
         for name, null in self.null.items():
-            if len(views[name]) != self.size: raise ValueError(f"the window has {len(views[name])} sentences; thresholds were learnt for {self.size}")
+            if len(views[name]) != self.size:
+                raise ValueError(f"the window has {len(views[name])} sentences; thresholds were learnt for {self.size}")
             divergence = float(jensen_shannon(self.totals[name], views[name].sum(0)))
             p_value = (1 + np.sum(null >= divergence)) / (1 + len(null))
             found.append(Drift(name, divergence, float(np.quantile(null, 1 - self.limit)), float(p_value), self.limit))
@@ -271,7 +319,7 @@ def decisive_words(predict: Callable[[list[str]], np.ndarray],  # texts → prob
                    texts: Sequence[str],                        # a sample of the traffic
                    most: int = 40,                              # look at so many words of a text, to bound the cost
                    ) -> list[dict[str, float]]:                 # for each text: word → its share of the decision
-    "By how much the probability of the predicted label falls without each word, as shares that add up to 1 (occlusion, Zeiler and Fergus 2014)."
+    "How far the probability of the predicted label falls without each word, as shares of 1 (Zeiler and Fergus 2014)."
     asked, owner = [], []
     for i, text in enumerate(texts):
         words = text.split()
@@ -283,7 +331,8 @@ def decisive_words(predict: Callable[[list[str]], np.ndarray],  # texts → prob
     for (i, word), p in zip(owner, without):
         label = full[i].argmax()
         shares[i][word] += max(0.0, float(full[i][label] - p[label]))
-    return [{word: fall / total for word, fall in share.items() if fall > 0} if (total := sum(share.values())) else {} for share in shares]
+    totals = [sum(share.values()) for share in shares]
+    return [{word: fall / total for word, fall in share.items() if fall > 0} for share, total in zip(shares, totals)]
 
 # %% ../nbs/1_from_scratch/24_monitoring.ipynb #62032771
 class Views:
@@ -299,7 +348,8 @@ class Views:
         total = Counter()
         for share in decisions: total.update(share)
         self.labels = {label: i for i, label in enumerate(labels)}
-        self.words, self.decisive = ({word: i for i, (word, _) in enumerate(top)} for top in (frequent, total.most_common(decisive)))
+        self.words = {word: i for i, (word, _) in enumerate(frequent)}
+        self.decisive = {word: i for i, (word, _) in enumerate(total.most_common(decisive))}
 
     def __call__(self,
                  texts: Sequence[str],                  # anonymized
@@ -313,4 +363,5 @@ class Views:
                 for key, weight in row.items(): counts[i, categories.get(key, -1)] += weight
             return counts
         return {"words": table((Counter(words_of(text)) for text in texts), self.words),
-                "labels": table(({label: 1} for label in said), self.labels), "decisions": table(decisions, self.decisive)}
+                "labels": table(({label: 1} for label in said), self.labels),
+                "decisions": table(decisions, self.decisive)}

@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+import regex
 from datasets import DatasetDict
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,16 +29,18 @@ from .collection import UnreadableError, files_of, printable, read_document
 from .data import atomic_path, load_data
 from .evaluation import bits_per_byte, score
 from .filtering import language_of, not_english
-from .model import LanguageModel, generate, load_checkpoint
+from .generation import generate
+from .model import LanguageModel, load_checkpoint
 from .preprocessing import clean, clean_text
 from .pretrained import embed, load_pretrained
-from .serving import MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app, problems_in_words
+from .serving import (MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app,
+                               problems_in_words)
 
 # %% auto #0
-__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'ngrams', 'words_of_text', 'distinct', 'split_sentences', 'cosines',
-           'pick_sentences', 'rouge', 'summarized_texts', 'Applications', 'columns_of', 'describe', 'save_table',
-           'process_folder', 'GenerationRequest', 'SummaryRequest', 'SentDocument', 'DocumentsRequest',
-           'applications_app', 'applications_report']
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'ngrams', 'words_of_text', 'split_sentences', 'cosines', 'pick_sentences',
+           'rouge', 'summarized_texts', 'Applications', 'columns_of', 'describe', 'save_table', 'process_folder',
+           'GenerationRequest', 'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app',
+           'applications_report']
 
 # %% ../nbs/5_beyond/37_applications.ipynb #3f57b11e
 def ngrams(words: Sequence[str],  # in order
@@ -51,29 +54,21 @@ def words_of_text(text: str,      # any text
     "The words of a text."
     return re.findall(r"[a-z0-9]+", text.lower())
 
-def distinct(texts: Sequence[str],     # some texts
-             n: int = 2,               # words in an n-gram
-             limit: int | None = None, # count in the first so many words only; None: in all
-             ) -> float:               # from 0 to 1
-    "The share of n-grams that differ from each other (Li et al. 2016). Raises `ValueError` if there are none."
-    found, left = [], limit
-    for text in texts:
-        words = words_of_text(text)[:left]
-        found += ngrams(words, n)
-        if left is not None: left -= len(words)
-    if not found: raise ValueError(f"no {n}-grams in {len(texts)} texts; give longer texts")
-    return len(set(found)) / len(found)
-
 # %% ../nbs/5_beyond/37_applications.ipynb #b313427d
-_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|fig|inc|e\.g|i\.e|a\.m|p\.m)|\b[A-Za-z])\.$", re.I)
+_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|fig|inc|e\.g|i\.e|a\.m|p\.m)|\b[A-Za-z])\.$",
+                           re.I)
+_CLOSING = r"\"')\]」』”’）】"
+_NO_BLANK = r"[。｡]|(?<=[\p{Han}\p{Hiragana}\p{Katakana}ー」』][!?]{0,3})[!?]"          # cleaning narrows ！ and ？
+_SENTENCE_END = regex.compile(rf"(?<=[.!?؟।॥։።][{_CLOSING}]?)\s+|"                   # scripts with blanks, and without
+                              rf"(?<=(?:{_NO_BLANK})[{_CLOSING}]?)(?![。｡!?{_CLOSING}])\s*")
 
 def split_sentences(text: str,       # paragraphs apart by an empty line
                     ) -> list[str]:  # clean, none empty
-    "Cut a text after `.`, `!` or `?` that white space follows, unless it belongs to an abbreviation."
+    "Cut a text after a sign that ends a sentence, in any script that the course knows, unless it abbreviates."
     found = []
     for paragraph in re.split(r"\n\s*\n", text):
         sentence = []
-        for part in re.split(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+", clean_text(paragraph)):
+        for part in _SENTENCE_END.split(clean_text(paragraph)):
             sentence.append(part)
             if not _ABBREVIATION.search(part[-12:]):
                 found.append(" ".join(sentence))
@@ -92,7 +87,7 @@ def pick_sentences(similarity: np.ndarray,  # (n, n), from `cosines`
                    count: int,              # how many to pick; all, if there are fewer
                    balance: float = 0.65,   # λ: 1 looks for what is central only, 0 for what is new only
                    ) -> list[int]:          # numbers of sentences, the first picked first
-    "Central sentences that do not repeat each other (Carbonell & Goldstein 1998). Raises `ValueError` for a balance outside 0 to 1."
+    "Central sentences that do not repeat each other (Carbonell & Goldstein 1998); `ValueError` for a wrong balance."
     if not 0 <= balance <= 1: raise ValueError(f"balance is {balance}; it must be from 0 to 1")
     n = len(similarity)
     central = (similarity.sum(1) - 1) / max(n - 1, 1)        # (n); a sentence is not compared with itself
@@ -128,7 +123,7 @@ def rouge(reference: str,          # written by a person
 # %% ../nbs/5_beyond/37_applications.ipynb #ea4140b4
 @cache
 def summarized_texts(package: str = "scipy",  # installed, with numpy's form of docstrings
-                     ) -> tuple[tuple[str, list[str]], ...]:  # (first line, sentences of the explanation), each only once
+                     ) -> tuple[tuple[str, list[str]], ...]:  # (first line, sentences of the explanation), each once
     "Docstrings as pairs of a summary and a text. Raises `ImportError` if the package is missing."
     spec = importlib.util.find_spec(package)
     if spec is None: raise ImportError(f"{package} is not installed: pip install {package}")
@@ -138,7 +133,8 @@ def summarized_texts(package: str = "scipy",  # installed, with numpy's form of 
             for node in ast.walk(ast.parse(path.read_bytes())):
                 if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
                 line, text = _parts(ast.get_docstring(node) or "")
-                if line.endswith(".") and 5 <= len(line.split()) <= 25 and 4 <= len(text) <= 15: found.setdefault(" ".join(text), (line, text))
+                if line.endswith(".") and 5 <= len(line.split()) <= 25 and 4 <= len(text) <= 15:
+                    found.setdefault(" ".join(text), (line, text))
     return tuple({line: (line, text) for line, text in found.values()}.values())
 
 def _parts(doc: str) -> tuple[str, list[str]]:
@@ -154,8 +150,8 @@ def _parts(doc: str) -> tuple[str, list[str]]:
 class Applications:
     "Four uses of language models, each one call. A model is opened when it is first needed."
     def __init__(self,
-                 generator: str | Path | None = None,   # a language model in checkpoint form; None: `generate` is refused
-                 classifier: str | Path | None = None,  # a classifier in checkpoint form; None: `classify` and `process` are refused
+                 generator: str | Path | None = None,   # a language model's folder; None: `generate` is refused
+                 classifier: str | Path | None = None,  # a classifier's folder; None: `classify`, `process` are refused
                  embedder: str = "minilm",              # what `load_pretrained` takes, for `summarize` and `process`
                  ):
         self.generator, self.classifier, self.embedder = generator, classifier, embedder
@@ -163,9 +159,11 @@ class Applications:
 
     @cached_property
     def _writer(self):
-        if self.generator is None: raise ValueError("to generate, give a language model: Applications(generator=folder)")
+        if self.generator is None:
+            raise ValueError("to generate, give a language model: Applications(generator=folder)")
         model, tokenizer = load_checkpoint(self.generator)
-        if not isinstance(model, LanguageModel): raise ValueError(f"{self.generator} holds a classifier; to generate, give a language model")
+        if not isinstance(model, LanguageModel):
+            raise ValueError(f"{self.generator} holds a classifier; to generate, give a language model")
         return model, tokenizer
 
     @cached_property
@@ -212,16 +210,19 @@ class Applications:
     def process(self,
                 documents: str | Path | Mapping[str, bytes],  # a folder, or names and contents
                 ):                                            # a pandas DataFrame, a row for each document
-        "Read documents of mixed kinds into a table; what cannot be read gets a row with the reason."
+        "Read documents into a table; what cannot be read gets a row with the reason. No folder: `FileNotFoundError`."
         import pandas as pd
-        columns = columns_of(self.predictor.labels)
         given = documents.items() if isinstance(documents, Mapping) else files_of(documents)
+        columns = columns_of(self.predictor.labels)
         table = pd.DataFrame([self._row(name, content) for name, content in given], columns=columns)
-        return table.astype(dict.fromkeys(("characters", "sentences", "masked"), "Int64"))     # whole numbers, or nothing
+        return table.astype(dict.fromkeys(("characters", "sentences", "masked"), "Int64"))  # whole numbers, or nothing
 
     def _row(self, name: str, content: bytes | Path) -> dict:
+        "What a document says; whatever fails with it costs this document only."
         try: return {"file": printable(name), "problem": ""} | describe(self, *read_document(name, content, MAX_FILE))
-        except UnreadableError as error: return {"file": printable(name), "problem": anonymize(printable(str(error)))}
+        except UnreadableError as error: reason = str(error)
+        except Exception as error: reason = f"could not be read: {type(error).__name__}: {error}"[:300]
+        return {"file": printable(name), "problem": anonymize(printable(reason))}
 
 # %% ../nbs/5_beyond/37_applications.ipynb #0351d405
 MAX_FILE, MAX_SENTENCES = 2_000_000, 300    # bytes of one document; sentences that are judged
@@ -241,33 +242,45 @@ def describe(apps: Applications,  # opened models
     count, text = sum(masked.count(mark) - text.count(mark) for mark in MARKS), masked
     sentences = split_sentences(text)
     row = {"type": kind, "characters": len(text), "sentences": len(sentences), "masked": count}
-    if reason := not_english(text): return row | {"language": language_of(text)[0], "problem": f"{reason}; the classifier knows only English"}
+    if not sentences: return row | {"problem": "no text that can be seen"}
+    if reason := not_english(text):
+        return row | {"language": language_of(text)[0], "problem": f"{reason}; the classifier knows only English"}
     part = sentences[:MAX_SENTENCES]
     if len(part) < len(sentences): row["problem"] = f"only the first {len(part)} sentences were judged"
     said = Counter(answer["label"] for answer in apps.classify(part))
-    return row | {"language": "en", "key_sentences": " | ".join(apps.key_sentences(part, 2))} | {label: said[label] / len(part) for label in apps.predictor.labels}
+    shares = {label: said[label] / len(part) for label in apps.predictor.labels}
+    return row | {"language": "en", "key_sentences": " | ".join(apps.key_sentences(part, 2))} | shares
 
 # %% ../nbs/5_beyond/37_applications.ipynb #f601111a
+_FORMULA = ("=", "+", "-", "@")
+
 def save_table(table,               # a pandas DataFrame
                path: str | Path,    # ends in .csv or .parquet; replaced if it exists
                ) -> Path:
-    "Write a table whole or not at all, without cells that a spreadsheet would compute. Raises `ValueError` for any other ending."
+    "Write a table whole or not at all, without cells that a spreadsheet would compute. `ValueError` for other endings."
     path = Path(path)
-    if path.suffix == ".parquet":
-        with atomic_path(path) as scratch: table.to_parquet(scratch, index=False)
-    elif path.suffix == ".csv":
-        harmless = lambda cell: f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@")) else cell
-        with atomic_path(path) as scratch: table.map(harmless).to_csv(scratch, index=False)
-    else: raise ValueError(f"{path.name} ends in {path.suffix!r}; choose .csv or .parquet")
+    _check_ending(path)
+    def harmless(cell): return f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(_FORMULA) else cell
+    with atomic_path(path) as scratch:
+        if path.suffix == ".parquet": table.to_parquet(scratch, index=False)
+        else: table.map(harmless).to_csv(scratch, index=False)
     return path
+
+def _check_ending(path: Path) -> None:
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path.name} ends in {path.suffix!r}; choose .csv or .parquet")
 
 def process_folder(folder: str | Path,       # with documents
                    classifier: str | Path,   # in checkpoint form
                    out: str | Path = "documents.csv",  # or .parquet; outside of `folder`
                    ):                        # the table
-    "Read a folder of documents into a table and save it. Raises `ValueError` if the table would land in the folder itself."
-    if Path(out).suffix not in (".csv", ".parquet"): raise ValueError(f"{out} ends in {Path(out).suffix!r}; choose .csv or .parquet")
-    if Path(folder).resolve() in Path(out).resolve().parents: raise ValueError(f"{out} lies in {folder}, and would be read as a document the next time; choose another place")
+    """Read a folder of documents into a table and save it.
+
+    Raises `FileNotFoundError` if there is no such folder, `ValueError` if the table would land in the folder itself."""
+    _check_ending(Path(out))
+    files_of(folder)                         # before a model is looked for
+    if Path(folder).resolve() in Path(out).resolve().parents:
+        raise ValueError(f"{out} lies in {folder}, and would be read as a document the next time; choose another place")
     table = Applications(classifier=classifier).process(folder)
     save_table(table, out)
     return table
@@ -290,7 +303,8 @@ class SummaryRequest(BaseModel):
     def _usable(cls, text: str) -> str:
         found = len(split_sentences(text))
         if not found: raise ValueError("the text is empty; send some sentences")
-        if found > MAX_SENTENCES: raise ValueError(f"the text has {found} sentences, over the limit of {MAX_SENTENCES}; send it in parts")
+        if found > MAX_SENTENCES:
+            raise ValueError(f"the text has {found} sentences, over the limit of {MAX_SENTENCES}; send it in parts")
         return text
 
 class SentDocument(BaseModel):
@@ -316,23 +330,28 @@ class DocumentsRequest(BaseModel):
         if twice: raise ValueError(f"{twice[0]!r} comes twice; give each document its own name")
         return documents
 
-EXAMPLES = {"/generate": '{"prompt": "this camera", "max_new_tokens": 40}', "/summarize": '{"text": "It works. It is cheap. I like it.", "sentences": 2}',
-            "/classify": '{"texts": ["the screen is lovely"]}', "/documents": '{"documents": [{"name": "a.txt", "content_base64": "RmluZS4="}]}'}
+EXAMPLES = {"/generate": '{"prompt": "this camera", "max_new_tokens": 40}', "/summarize": '{"text": "It works. It is '
+                                                                                          'cheap. I like it.", '
+                                                                                          '"sentences": 2}',
+            "/classify": '{"texts": ["the screen is lovely"]}', "/documents": '{"documents": [{"name": "a.txt", '
+                                                                              '"content_base64": "RmluZS4="}]}'}
 
 # %% ../nbs/5_beyond/37_applications.ipynb #79809335
 def applications_app(generator: str | Path,   # a language model in checkpoint form
                      classifier: str | Path,  # a classifier in checkpoint form
                      ) -> FastAPI:
-    "The application of `create_app` with `/generate`, `/summarize`, `/classify` and `/documents`; all models are opened before it starts."
+    "`create_app` with `/generate`, `/summarize`, `/classify` and `/documents`; all models are opened before it starts."
     apps = Applications(generator, classifier)
     apps._writer, apps._encoder
     app = create_app(apps.predictor)
 
     @app.post("/generate")
-    def write(request: GenerationRequest) -> dict: return {"text": apps.generate(request.prompt, request.max_new_tokens, request.temperature, request.seed)}
+    def write(request: GenerationRequest) -> dict:
+        return {"text": apps.generate(request.prompt, request.max_new_tokens, request.temperature, request.seed)}
 
     @app.post("/summarize")
-    def summarize(request: SummaryRequest) -> dict: return {"sentences": apps.summarize(request.text, request.sentences)}
+    def summarize(request: SummaryRequest) -> dict:
+        return {"sentences": apps.summarize(request.text, request.sentences)}
 
     @app.post("/classify")
     def classify(request: PredictionRequest) -> PredictionResponse:
@@ -364,11 +383,16 @@ def applications_report(generator: str | Path,   # a language model in checkpoin
     pairs = summarized_texts()
     some = validation.shuffle(seed=0).select(range(min(examples, len(validation))))
     names = list(some.features["label"].names)
-    if set(names) != set(apps.predictor.labels): raise ValueError(f"{classifier} tells apart {', '.join(apps.predictor.labels)}, not {', '.join(names)}; give a classifier of reviews")
+    if set(names) != set(apps.predictor.labels):
+        raise ValueError(f"{classifier} tells apart {', '.join(apps.predictor.labels)}, not {', '.join(names)}; give a "
+                         "classifier of reviews")
     measured = score(list(some["label"]), [names.index(a["label"]) for a in apps.classify(list(some["text"]))])
-    overlap = np.mean([rouge(line, apps.key_sentences(text, 1)[0])["rouge1"] for line, text in pairs[::max(1, len(pairs) // examples)][:examples]])
+    overlap = np.mean([rouge(line, apps.key_sentences(text, 1)[0])["rouge1"]
+                       for line, text in pairs[::max(1, len(pairs) // examples)][:examples]])
     table = apps.process(folder)
-    return {"U1": f"generation: {bits_per_byte(*apps._writer, list(some['text'])):.2f} bits a byte on {len(some)} unseen sentences",
+    return {"U1": f"generation: {bits_per_byte(*apps._writer, list(some['text'])):.2f} bits a byte on {len(some)} "
+                  "unseen sentences",
             "U2": f"summaries: ROUGE-1 {overlap:.2f} with the first lines of {examples} docstrings",
             "U3": f"classification: macro-F1 {measured['macro_f1']:.2f} on {len(some)} unseen sentences",
-            "U4": f"documents: {(table.type.notna()).sum()} of {len(table)} read, {int(table.masked.sum())} personal data masked"}
+            "U4": f"documents: {(table.type.notna()).sum()} of {len(table)} read, {int(table.masked.sum())} personal "
+                  "data masked"}

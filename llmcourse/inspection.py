@@ -64,13 +64,14 @@ def _check_ids(model: LanguageModel, ids: Tensor) -> None:
 
 @torch.no_grad()
 def trace(model: LanguageModel, # left as it was, also after an error
-          input_ids: Tensor,    # (batch, time), without padding on the left
+          input_ids: Tensor,    # (batch, time), on any device, without padding on the left
           ) -> Traced:
     """Let the model read, without dropout, and record what its parts do.
 
     Raises `TypeError` for a classifier, `ValueError` for impossible ids or a sequence longer than the context."""
     _require_language_model(model)
     _check_ids(model, input_ids)
+    input_ids = input_ids.to(model.lm_head.weight.device)
     backbone, layers, was_training, seen = model.model, model.model.layers, model.training, {}
     def keep(module, inputs, output): seen[module] = inputs[0], output
     with ExitStack() as hooks:
@@ -94,8 +95,8 @@ def head_scores(weights: Tensor,           # (layers, batch, heads, time, time),
 
     Raises `ValueError` for weights of another shape, fewer than 3 tokens, and a period that cannot tell."""
     if weights.ndim != 5:
-        raise ValueError(f"weights has shape {tuple(weights.shape)}; give (layers, batch, heads, time, time), as Traced "
-                         "holds them")
+        raise ValueError(f"weights has shape {tuple(weights.shape)}; give (layers, batch, heads, time, time), as "
+                         "Traced holds them")
     time = weights.shape[-1]
     if time < 3: raise ValueError(f"{time} tokens are too few to tell kinds of heads apart; give at least 3")
     if period is not None and not 3 <= period < time:
@@ -119,7 +120,7 @@ def attribute_logit(model: LanguageModel, # the one that was traced
         raise ValueError(f"tokens has shape {tuple(tokens.shape)} and the trace {tuple(traced.tokens.shape)}; "
                          "name one token for each position")
     _check_ids(model, tokens)
-    norm = model.model.norm
+    norm, tokens = model.model.norm, tokens.to(traced.tokens.device)
     divisor = (traced.stream[-1].square().mean(-1, keepdim=True) + norm.eps).sqrt()   # (batch, time, 1)
     direction = norm.weight * model.lm_head.weight[tokens]                            # (batch, time, d_model)
     return (traced.contributions / divisor * direction).sum(-1)
@@ -166,5 +167,5 @@ def _mean_inputs(model: LanguageModel, places: list[nn.Module], input_ids: Tenso
     with ExitStack() as hooks:
         for place in places: hooks.enter_context(place.register_forward_pre_hook(keep))
         hooks.callback(model.train, was_training)
-        model.eval()(input_ids)
+        model.eval()(input_ids.to(model.lm_head.weight.device))
     return means

@@ -367,16 +367,19 @@ def save_checkpoint(model: LanguageModel | Classifier, # what to store
                             bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **labels)
     weights = {name: weight.float().cpu().contiguous() for name, weight in model.state_dict().items()
                if name != "lm_head.weight"} # it is the token table
-    text = CARD.format(task="text-classification" if is_classifier else "text-generation",
-                       name=Path(folder).resolve().name,
-                       kind="classifier" if is_classifier else "language model", architecture=architecture,
-                       config=config, card=card or "No description was given.",
-                       parameters=sum(p.numel() for p in model.parameters()))
     with atomic_folder(folder, "checkpoint") as scratch:
         tokenizer.save_pretrained(scratch)
         settings.save_pretrained(scratch)
         save_file(weights, scratch/"model.safetensors", metadata={"format": "pt"})
-        (scratch/"README.md").write_text(text, encoding="utf-8")
+        page = _card(model, architecture, Path(folder).resolve().name, card)
+        (scratch/"README.md").write_text(page, encoding="utf-8")
+
+def _card(model: LanguageModel | Classifier, architecture: str, name: str, card: str) -> str:
+    "The page that says what a checkpoint is."
+    task, kind = (("text-classification", "classifier") if isinstance(model, Classifier) else
+                  ("text-generation", "language model"))
+    return CARD.format(task=task, kind=kind, name=name, architecture=architecture, config=model.config,
+                       card=card or "No description was given.", parameters=sum(p.numel() for p in model.parameters()))
 
 _EXACT = (torch.float32, torch.bfloat16, torch.float16) # types whose numbers 32 bits hold exactly
 

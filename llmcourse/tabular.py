@@ -41,7 +41,7 @@ def missing(values: Iterable,        # a column, of any types
 def to_numbers(values: Iterable,     # a column of numbers, or of text that says numbers
                also: Iterable = (),  # values that stand for nothing, e.g. `(-999,)`
                ) -> np.ndarray:      # of float64, NaN where a value is missing
-    "A column as numbers. Raises `ValueError` that names the value and its row if something is neither a finite number nor missing."
+    "A column as numbers. Raises `ValueError` with the value and its row if one is neither a finite number nor missing."
     values = list(values)
     column = np.full(len(values), np.nan)
     for row, (value, absent) in enumerate(zip(values, missing(values, also))):
@@ -98,7 +98,7 @@ def _same_length(groups: Sequence, column: np.ndarray) -> Sequence:
 def drop_missing(dataset: Dataset,                              # rows, some with holes
                  columns: Sequence[str] = ("text", "label"),    # that must hold something
                  ) -> tuple[Dataset, dict[str, int]]:           # the rows that do; for each column, how many it cost
-    "Drop the rows that lack a value, counted under the first column that lacks one. A `ClassLabel` of -1 is a missing one."
+    "Drop rows that lack a value, counted under the first column that lacks one. A `ClassLabel` of -1 is a missing one."
     absent = [name for name in columns if name not in dataset.column_names]
     if absent:
         raise ValueError(f"no column {absent[0]!r}, only {', '.join(dataset.column_names)}; rename a column, "
@@ -113,7 +113,7 @@ def drop_missing(dataset: Dataset,                              # rows, some wit
 # %% ../nbs/1_from_scratch/09_tabular.ipynb #bbdb7d68
 @dataclass(frozen=True)
 class Categories:
-    "Names and their numbers. `unknown` says what becomes of any other name: `error`, or `reserve` one more number for all."
+    "Names and their numbers. `unknown` says what becomes of others: `error`, or `reserve` one more number for all."
     names: tuple[str, ...]
     unknown: str = "error"
 
@@ -127,7 +127,7 @@ class Categories:
 
     @classmethod
     def fit(cls, values: Iterable[str], unknown: str = "error") -> Categories:
-        "The names that a column holds, in alphabetical order. Raises `ValueError` if some are missing or have no order."
+        "The names that a column holds, alphabetically. Raises `ValueError` if some are missing or have no order."
         values = list(values)
         lacking = int(missing(values).sum())
         if lacking:
@@ -159,7 +159,8 @@ class Categories:
 
     def _near(self, value) -> str:
         close = get_close_matches(str(value), self.names, 1)
-        return f" (did you mean {close[0]!r}?)" if close else f" ({', '.join(self.names[:5])}{', ...' if len(self.names) > 5 else ''})"
+        if close: return f" (did you mean {close[0]!r}?)"
+        return f" ({', '.join(self.names[:5])}{', ...' if len(self.names) > 5 else ''})"
 
     def decode(self, numbers: Iterable[int]) -> list[str | None]:
         "The name of each number; None for the reserved one. Raises `ValueError` for any other."

@@ -383,7 +383,7 @@ def token_boxes(tokenizer: BPE,   # cuts the text
 def train_tokenizer(texts: Iterable[str],       # clean training text
                     vocab_size: int = 2048,     # 2 special, 256 bytes, the rest learned (fewer if the text is small)
                     ) -> PreTrainedTokenizerFast: # puts `END` before each text; pads with `PAD`
-    "Train a byte-level BPE tokenizer in the form that `transformers` uses. Raises `ValueError` for too small a vocabulary."
+    "Train a byte-level BPE tokenizer as `transformers` uses it. Raises `ValueError` for too small a vocabulary."
     _check_texts(texts)
     if vocab_size < 258:
         raise ValueError(f"vocab_size is {vocab_size}; 256 bytes and 2 special tokens need at least 258")

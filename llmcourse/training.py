@@ -322,7 +322,7 @@ def _module_facts(model: nn.Module) -> list:
     facts, seen = [], set()
     for path, module in model.named_modules():
         plain = (int, float, str) if path else (float, str)      # whole numbers of the outermost may be counters
-        own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        own = {name: value for name, value in vars(module).items() if name[0] != "_" and "path" not in name}
         facts.append((path, type(module).__name__ if path else "",
                       [(k, v) for k, v in sorted(own.items()) if isinstance(v, plain) and not isinstance(v, bool)],
                       [(k, sorted((name, v) for name, v in f.keywords.items() if isinstance(v, int | float | str)))
@@ -433,6 +433,24 @@ class _Run:
             _restore(self.plain, self.inner, tensors)
         return history
 
+    def go(self, watch, watch_every: int, callbacks: Sequence[Callback]) -> list[dict]:
+        "Step, look, record, ask, until the end or until a callback ends it."
+        try:
+            self.model.train()
+            while not self.told_to_stop(callbacks) and len(self.history) < len(self.batches):
+                row = self.step()
+                if watch and (row["step"] + 1) % watch_every == 0: row |= watch()
+                if not self.model.training: self.model.train()  # a look may have switched dropout off
+                self.record(row)
+        except KeyboardInterrupt:
+            self.interrupted()
+            raise
+        finally: self.close()
+        self.save()
+        self.accelerator.wait_for_everyone()                    # the state is there before anyone asks for it
+        self.model.eval()
+        return self.history
+
     def set_rates(self, rate: float, progress: float) -> None:
         "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
         for group in self.inner.param_groups:
@@ -520,22 +538,7 @@ def train(model: nn.Module,           # called as model(**batch); returns an obj
 
     Raises `ValueError` for a state of another run, `FloatingPointError` if model, batch or step give no number."""
     _check_counts(watch_every=watch_every)
-    run = _Run(model, batches, config, state_file, title, rate_share)
-    try:
-        run.model.train()
-        while not run.told_to_stop(callbacks) and len(run.history) < len(batches):
-            row = run.step()
-            if watch and (row["step"] + 1) % watch_every == 0: row |= watch()
-            if not run.model.training: run.model.train()    # a look may have switched dropout off
-            run.record(row)
-    except KeyboardInterrupt:
-        run.interrupted()
-        raise
-    finally: run.close()
-    run.save()
-    run.accelerator.wait_for_everyone()                     # the state is there before anyone asks for it
-    run.model.eval()
-    return run.history
+    return _Run(model, batches, config, state_file, title, rate_share).go(watch, watch_every, callbacks)
 
 # %% ../nbs/1_from_scratch/18_training.ipynb #481c9ed7
 def track(folder: str | Path,   # one folder a run; a run that goes on takes the same

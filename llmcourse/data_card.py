@@ -463,7 +463,7 @@ def mentions(texts: Sequence[str],  # sentences
 def bias_probes(split: Dataset,                                  # with the columns text and label
                 word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,  # name → words
                 outcome: Sequence[float] | None = None,          # a number for each sentence; None: its mean rating
-                samples: int = 400,                              # bootstrap resamples of groups
+                samples: int = 2000,                             # bootstrap resamples of groups
                 seed: int = 0,                                   # fixes the resamples
                 ) -> list[Probe]:
     """Count who is mentioned and compare the outcome with and without, by intervals that hold for all lists together.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .data import atomic_path
-from .techniques import HEADS, modules_named
+from .data import atomic_folder
+from .model import fingerprint
+from .techniques import HEADS, modules_named, unwrapped
 
 # %% auto #0
 __all__ = ['Adapter', 'Adapted', 'add_adapters', 'adapter_state', 'save_adapters', 'load_adapters']
@@ -84,21 +86,20 @@ def adapter_state(model: nn.Module,        # with adapters
             if ".adapter." in name or any(name.startswith(f"{path}.") for path in heads)}
 
 def save_adapters(model: nn.Module,     # with adapters
-                  folder: str | Path,   # made if need be, replaced if there
+                  folder: str | Path,   # made if need be; replaced if `save_adapters` wrote all that is in it
                   ) -> Path:            # the folder
-    "Write adapters and head, whole or not at all."
-    state = adapter_state(model)
-    with atomic_path(folder) as scratch:
-        scratch.mkdir()
-        (scratch/"adapters.json").write_text(json.dumps(model.adapter_settings, indent=2) + "\n", encoding="utf-8")
+    "Write adapters and head, whole or not at all. Raises `FileExistsError` if the folder holds anything else."
+    state, settings = adapter_state(model), model.adapter_settings
+    plain = unwrapped(model, lambda module: module.inner if isinstance(module, Adapted) else None)
+    about = settings | {"fingerprint": fingerprint(plain, leave_out=settings["head"])}
+    with atomic_folder(folder, "adapters") as scratch:
+        (scratch/"adapters.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         save_file(state, scratch/"adapters.safetensors")
     return Path(folder)
 
-def load_adapters(model: nn.Module,     # the base the adapters were made for; changed in place
-                  folder: str | Path,   # what `save_adapters` wrote
-                  ) -> nn.Module:       # the same model with its adapters
-    "Put saved adapters into their base. Raises `ValueError` that names what does not fit; the model stays as it was."
-    folder = Path(folder)
+# %% ../nbs/3_customization/30_adapters.ipynb #ddd565da
+def _read_adapters(folder: Path) -> tuple[dict, dict[str, Tensor]]:
+    "Settings and tensors."
     try:
         settings = json.loads((folder/"adapters.json").read_text(encoding="utf-8"))
         state = load_file(folder/"adapters.safetensors")
@@ -106,20 +107,42 @@ def load_adapters(model: nn.Module,     # the base the adapters were made for; c
         raise ValueError(f"{folder} holds no adapters: {Path(error.filename or folder).name} is missing") from error
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"the adapters in {folder} are damaged ({error}); copy them again") from error
-    wrong = f"the adapters in {folder} are for another"
+    unsaid = [key for key in ("bottleneck", "d_model", "places", "head") if not settings.get(key)]
+    if unsaid: raise ValueError(f"adapters.json in {folder} does not say {unsaid[0]}; copy the adapters again")
+    return settings, state
+
+def _needed(model: nn.Module, settings: dict) -> dict[str, tuple]:
+    "The tensors that adapters with these settings consist of in this model: name → shape."
+    d, m = settings["d_model"], settings["bottleneck"]
+    shapes = {"down.weight": (m, d), "down.bias": (m,), "up.weight": (d, m), "up.bias": (d,)}
+    needed = {f"{path}.adapter.{name}": shape for place in settings["places"] for path in modules_named(model, [place])
+              for name, shape in shapes.items()}
+    return needed | {f"{path}.{name}": tuple(p.shape) for path, head in modules_named(model, settings["head"]).items()
+                     for name, p in head.named_parameters()}
+
+def load_adapters(model: nn.Module,     # the base the adapters were made for; changed in place
+                  folder: str | Path,   # what `save_adapters` wrote
+                  ) -> nn.Module:       # the same model with its adapters
+    """Put saved adapters into their base. Raises `ValueError` that names what does not fit; the model stays as it was.
+
+    A file from before adapters carried a fingerprint is opened with a warning: only its shapes can be checked."""
+    settings, state = _read_adapters(Path(folder))
+    wrong = f"the adapters in {folder} are for another base:"
     width = getattr(model.config, "hidden_size", None) or model.config.d_model
     if width != settings["d_model"]:
-        raise ValueError(f"{wrong} base: of width {settings['d_model']}, and this model has {width}")
-    wrapped = {path for place in settings["places"] for path in modules_named(model, [place])}
-    there = {name.split(".adapter.")[0] for name in state if ".adapter." in name}
-    for path in sorted(there ^ wrapped):
-        where = "in the file and not in this model" if path in there else "in this model and not in the file"
-        raise ValueError(f"{wrong} base: {path} is {where}")
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        raise ValueError(f"{wrong} they are for a width of {settings['d_model']}, and this model has {width}")
+    needed = _needed(model, settings)
+    for name in sorted(state.keys() ^ needed.keys()):
+        raise ValueError(f"{wrong} {name} is " + ("in the file and not in this model" if name in state else
+                                                  "in this model and not in the file"))
     for name, tensor in state.items():
-        if ".adapter." not in name and shapes.get(name) != tuple(tensor.shape):
-            raise ValueError(f"{wrong} head: {name} has shape {tuple(tensor.shape)}, "
-                             f"and this model's {shapes.get(name)}")
+        if tuple(tensor.shape) != needed[name]:
+            raise ValueError(f"{wrong} {name} has shape {tuple(tensor.shape)}, and this model needs {needed[name]}")
+    if "fingerprint" not in settings:
+        warnings.warn(f"the adapters in {folder} do not say which base they belong to; only shapes were checked")
+    elif settings["fingerprint"] != (found := fingerprint(model, leave_out=settings["head"])):
+        raise ValueError(f"{wrong} its shapes fit, but they were trained on the model {settings['fingerprint']}, and "
+                         f"this is {found}; weights, configuration and labels must be the same")
     add_adapters(model, settings["bottleneck"], settings["places"], settings["head"])
     model.load_state_dict(state, strict=False)
     return model.eval()

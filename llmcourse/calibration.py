@@ -10,17 +10,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
 from .data import add_to_folder
 from .objectives import CostMatrix
+from .uncertainty import wilson
 
 # %% auto #0
-__all__ = ['DECISION_FILE', 'top_label', 'Bin', 'wilson', 'reliability', 'expected_calibration_error', 'brier',
-           'negative_log_likelihood', 'brier_parts', 'Temperature', 'bootstrap_mean', 'DecisionRule', 'risk_coverage']
+__all__ = ['DECISION_FILE', 'top_label', 'Bin', 'reliability', 'expected_calibration_error', 'brier', 'negative_log_likelihood',
+           'brier_parts', 'Temperature', 'DecisionRule', 'risk_coverage']
 
 # %% ../nbs/1_from_scratch/20_calibration.ipynb #068738d5
 def _check_rows(probabilities) -> np.ndarray:
@@ -75,15 +75,6 @@ def _bin_of(p: np.ndarray, bins: int) -> np.ndarray:
     "The bin of each probability, of about equally many; equal probabilities share a bin."
     if bins < 1: raise ValueError(f"{bins} bins; ask for at least 1")
     return np.searchsorted(np.quantile(p, np.linspace(0, 1, bins + 1))[1:-1], p)
-
-def wilson(right: int,           # successes
-           n: int,               # answers
-           alpha: float = 0.05,  # 0.05 for a 95 % interval
-           ) -> tuple[float, float]:
-    "Wilson's interval of a share (1927)."
-    z, p = NormalDist().inv_cdf(1 - alpha / 2), right / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 def reliability(probability,     # (n,): said of each case
                 happened,        # (n,): whether it came true
@@ -182,24 +173,6 @@ def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
     if len(np.unique(y)) == 1:
         raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as they occur in use")
 
-# %% ../nbs/1_from_scratch/20_calibration.ipynb #a8b4e93c
-def bootstrap_mean(values: Sequence[float], # one number a sentence, or the difference of two
-                  groups: Sequence,        # the review of each sentence: whole reviews are drawn
-                  samples: int = 1000,     # resamples
-                  seed: int = 0,           # fixes the resamples
-                  ) -> tuple[float, float, float]: # the mean, low, high
-    "A mean with its 95 % cluster bootstrap interval. Raises `ValueError` for one group only, or for NaN."
-    values, (names, member) = np.asarray(values, float), np.unique(np.asarray(groups), return_inverse=True)
-    if values.shape != member.shape:
-        raise ValueError(f"values of shape {values.shape} and groups of shape {member.shape}; give each sentence both")
-    if not np.isfinite(values).all():
-        raise ValueError(f"the values hold {values[~np.isfinite(values)][0]}; leave that sentence out, or mend it")
-    if len(names) < 2: raise ValueError(f"{len(names)} groups; an interval needs at least two, better thirty or more")
-    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=samples)
-    means = weights @ np.bincount(member, values) / (weights @ np.bincount(member))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
-
 # %% ../nbs/1_from_scratch/20_calibration.ipynb #d89b12c2
 DECISION_FILE = "decision.json"
 
@@ -217,7 +190,8 @@ class DecisionRule:
         Temperature(self.temperature)
         if not isinstance(self.costs, CostMatrix | None): object.__setattr__(self, "costs", CostMatrix(**self.costs))
         if self.costs and self.costs.labels != self.labels:
-            raise ValueError(f"costs of {self.costs.labels} for labels {self.labels}; give the same names in the same order")
+            raise ValueError(f"costs of {self.costs.labels} for labels {self.labels}; give the same names in the same "
+                             "order")
 
     def calibrate(self,
                   probabilities,    # (n, n_labels): as the model gives them
@@ -225,7 +199,8 @@ class DecisionRule:
         "The probabilities at the rule's temperature."
         p = _check_rows(probabilities)
         if p.shape[1] != len(self.labels):
-            raise ValueError(f"{p.shape[1]} probabilities a row for the {len(self.labels)} labels {', '.join(self.labels)}")
+            raise ValueError(f"{p.shape[1]} probabilities a row for the {len(self.labels)} labels "
+                             f"{', '.join(self.labels)}")
         return p if self.temperature == 1 else Temperature(self.temperature).apply(p)
 
     def decide(self,
@@ -262,12 +237,13 @@ def _labels_in(folder: Path) -> tuple[str, ...]:
         names = json.loads((folder/"config.json").read_text(encoding="utf-8"))["id2label"]
         return tuple(names[str(i)] for i in range(len(names)))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder/'config.json'} names no labels ({type(error).__name__}: {error}); give the folder of "
-                         "a classifier, with its config.json") from error
+        raise ValueError(f"{folder/'config.json'} names no labels ({type(error).__name__}: {error}); give the folder "
+                         "of a classifier, with its config.json") from error
 
 def _check_owner(rule: DecisionRule, folder: Path) -> None:
     if (found := _labels_in(folder)) != rule.labels:
-        raise ValueError(f"a decision rule for {rule.labels} and in {folder} a model for {found}; fit a rule for this model")
+        raise ValueError(f"a decision rule for {rule.labels} and in {folder} a model for {found}; fit a rule for this "
+                         "model")
 
 # %% ../nbs/1_from_scratch/20_calibration.ipynb #54b1ffbe
 def risk_coverage(sureness,  # (n,): how sure the model is of each answer, on any scale

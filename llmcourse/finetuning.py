@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import json
 import math
 import re
 from collections import defaultdict
@@ -16,17 +18,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import ClassLabel, DatasetDict
+from safetensors import SafetensorError, safe_open
 
-from .data import LABELS, atomic_path
-from .evaluation import context_of, score
+from .data import LABELS, atomic_folder
+from .evaluation import context_of, paired_difference, score
 from .objectives import Check
-from .pretrained import embed, load_pretrained, mean_vectors
+from .pretrained import embed, load_pretrained, mean_vectors, quiet
 from .training import (
     ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
 
 # %% auto #0
 __all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'watch_validation', 'save_classifier',
-           'finetune', 'halves_matched']
+           'finetune', 'stored_few_labels', 'few_labels', 'halves_matched']
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #34f0c111
 def _split_faults(split, labels: Sequence[str]) -> list[str]:
@@ -53,7 +56,8 @@ def check_data(dataset: DatasetDict,             # splits with the columns text 
     faults = [f"{name}: {fault}" for name, split in dataset.items() for fault in _split_faults(split, labels)]
     for column in ("text", "group"):
         seen = {name: set(split[column]) for name, split in dataset.items() if column in split.column_names}
-        faults += [f"{a} and {b} share {len(seen[a] & seen[b])} {column}s" for a in seen for b in seen if a < b and seen[a] & seen[b]]
+        faults += [f"{a} and {b} share {len(seen[a] & seen[b])} {column}s"
+                   for a in seen for b in seen if a < b and seen[a] & seen[b]]
     if "train" in dataset and "label" in dataset["train"].column_names:
         absent = set(range(len(labels))) - set(dataset["train"]["label"])
         if absent: faults.append(f"train: no example of {', '.join(labels[i] for i in sorted(absent))}")
@@ -86,7 +90,14 @@ def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
                 shuffles: int = 199,    # permutations to compare with
                 seed: int = 0,          # fixes them
                 ) -> float:
-    "The chance that labels without any relation to the vectors fit them as well: a permutation test on leave-one-out ridge errors."
+    """The chance that labels without any relation to the vectors fit them as well.
+
+    A permutation test on leave-one-out ridge errors. Raises `ValueError` for vectors that are no finite numbers, which
+    every shuffle would fit better or worse than nothing, and for fewer than one shuffle."""
+    if not np.isfinite(vectors).all(): raise ValueError("some vectors are no finite numbers; the model is damaged")
+    if len(vectors) != len(labels) or min(labels, default=0) < 0 or shuffles < 1:
+        raise ValueError(f"{len(vectors)} vectors, {len(labels)} labels from {min(labels, default=0)} on, {shuffles} "
+                         "shuffles; give one label from 0 on for each vector, and at least one shuffle")
     x = vectors - vectors.mean(0)
     x = x / (x.std(0) + 1e-9)
     kernel, n = x @ x.T, len(x)
@@ -98,24 +109,14 @@ def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
     return (1 + as_good) / (1 + shuffles)
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #5fcbaf73
-FINE_TUNING = TrainingConfig(learning_rate=2e-4, warmup=0.1, weight_decay=0.01, betas=(0.9, 0.999))   # for models of MiniLM's size
+FINE_TUNING = TrainingConfig(learning_rate=2e-4, warmup=0.1, weight_decay=0.01,
+                             betas=(0.9, 0.999))                # for models of MiniLM's size
 
-def dry_run(model,                     # a transformers sequence classifier; it is copied and stays as it is
-            batches,                   # a function of the step with a length, such as `ClassificationBatches`
-            config: TrainingConfig = FINE_TUNING,  # its learning rate is put to the test
-            steps: int = 15,           # at most so many to learn a few sentences by heart
-            rows: int = 8,             # sentences to learn by heart
-            sentences: int = 128,      # for the question whether labels fit texts
-            ) -> list[Check]:          # loss_at_start, head_movement, loss_by_heart, label_noise
-    "Four quick checks on a few batches. One that is missed says that the long run would be wasted."
-    model = copy.deepcopy(model).cpu().eval()                      # without dropout, so that only learning changes the loss
-    n_labels, sample = model.config.num_labels, []
-    while sum(len(b["labels"]) for b in sample) < sentences and len(sample) < len(batches): sample.append(batches(len(sample)))
-    with torch.inference_mode(): vectors = torch.cat([mean_vectors(model, b) for b in sample]).numpy()
-    noise = label_noise(vectors, torch.cat([b["labels"] for b in sample]).tolist())
-    few = {name: values[:rows] for name, values in sample[0].items()}
-    head = [(p, p.detach().clone()) for name, p in model.named_parameters() if re.search(r"\b(classifier|score)\b", name)]
-    optimizer, losses = make_optimizer(model, config), []
+def _by_heart(model, few: dict, config: TrainingConfig, steps: int) -> tuple[list[float], float]:
+    "Losses on the same few sentences until they are halved, and how far the head moved in the first step."
+    named = [(name, p) for name, p in model.named_parameters() if re.search(r"\b(classifier|score)\b", name)]
+    head = [(p, p.detach().clone()) for _, p in named]
+    optimizer, losses, moved = make_optimizer(model, config), [], 0.0
     for step in range(steps + 1):
         loss = model(**few).loss
         losses.append(loss.item())
@@ -125,6 +126,30 @@ def dry_run(model,                     # a transformers sequence classifier; it 
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
         optimizer.zero_grad()
+    return losses, moved
+
+def dry_run(model,                     # a transformers sequence classifier; it is copied and stays as it is
+            batches,                   # a function of the step with a length, such as `ClassificationBatches`
+            config: TrainingConfig = FINE_TUNING,  # its learning rate is put to the test
+            steps: int = 15,           # at most so many to learn a few sentences by heart
+            rows: int = 8,             # sentences to learn by heart
+            sentences: int = 128,      # for the question whether labels fit texts
+            ) -> list[Check]:          # loss_at_start, head_movement, loss_by_heart, label_noise
+    """Four quick checks on a few batches. One that is missed says that the long run would be wasted.
+
+    Raises `ValueError` for a model with weights that are no finite numbers, and for counts below one."""
+    if min(steps, rows, sentences, len(batches)) < 1:
+        raise ValueError(f"{steps} steps, {rows} rows, {sentences} sentences, {len(batches)} batches; "
+                         "each must be at least 1")
+    sick = [name for name, p in model.named_parameters() if not p.isfinite().all()]
+    if sick: raise ValueError(f"{sick[0]} has numbers that are not finite; load the model again")
+    model, sample = copy.deepcopy(model).cpu().eval(), []          # without dropout: only learning changes the loss
+    n_labels = model.config.num_labels
+    while sum(len(b["labels"]) for b in sample) < sentences and len(sample) < len(batches):
+        sample.append(batches(len(sample)))
+    with torch.inference_mode(): vectors = torch.cat([mean_vectors(model, b) for b in sample]).numpy()
+    noise = label_noise(vectors, torch.cat([b["labels"] for b in sample]).tolist())
+    losses, moved = _by_heart(model, {name: values[:rows] for name, values in sample[0].items()}, config, steps)
     return [Check("loss_at_start", 1.5 * math.log(n_labels), "at most", losses[0]),
             Check("head_movement", 1e-7, "at least", moved),
             Check("loss_by_heart", 0.5 * losses[0], "at most", losses[-1]),
@@ -154,21 +179,66 @@ def watch_validation(model,               # being trained
         return {"validation_loss": losses / len(truth), "validation_macro_f1": found["macro_f1"]}
     return look
 
+def _check_plain(model) -> None:
+    "Raise `ValueError` for a model that its own configuration could not build again, or whose numbers are not finite."
+    from transformers import PreTrainedModel
+    if not isinstance(model, PreTrainedModel):
+        raise ValueError(f"a {type(model).__name__} is no model of transformers; store a soft prompt or a prefix with "
+                         "save_prompt, a model of the course with save_checkpoint")
+    with torch.device("meta"): plain = dict(type(model)(copy.deepcopy(model.config)).named_modules())
+    for name, module in model.named_modules():
+        if type(plain.get(name)) is not type(module):
+            raise ValueError(f"{name} is a {type(module).__name__}, which transformers would not find in the file. "
+                             "Store the adapter alone, with save_lora or save_adapters; or fold a LoRA into the "
+                             "weights first, with lora.fold")
+    sick = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if sick: raise ValueError(f"{sick[0]} has numbers that are not finite; such a model is not stored, train it again")
+
+def _check_stored(model, folder: Path) -> None:
+    "Open what was written, and raise `ValueError` for any tensor that came back as another."
+    with torch.random.fork_rng(devices=[]):
+        opened = type(model).from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype="auto")
+    found = opened.state_dict()
+    for name, tensor in model.state_dict().items():
+        if name not in found or not torch.equal(found[name], tensor.cpu()):
+            raise ValueError(f"{name} would not open as it is, so nothing was stored; if it shared its numbers with "
+                             "another layer and no longer does, set config.tie_word_embeddings to False")
+
 def save_classifier(model,                # a transformers sequence classifier
                     tokenizer,            # the model's own
-                    folder: str | Path,   # created, or replaced if it holds a checkpoint
+                    folder: str | Path,   # created, or replaced if it holds a checkpoint of the course and nothing else
                     card: str = "",       # for README.md: what it is for, what it was trained on
                     ) -> None:
-    "Store a checkpoint folder, whole or not at all. Raises `FileExistsError` if the folder holds something else."
-    folder = Path(folder)
-    if folder.exists() and not (folder/"config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is no checkpoint; choose another folder, so that nothing is lost")
-    with atomic_path(folder) as scratch:
+    """Store a checkpoint folder, whole or not at all.
+
+    Raises `FileExistsError` if the folder holds anything else, `ValueError` if the model would not open as it is."""
+    _check_plain(model)
+    with atomic_folder(folder, "checkpoint") as scratch, quiet():
         model.save_pretrained(scratch)
+        _check_stored(model, scratch)
         tokenizer.save_pretrained(scratch)
         head = "---\nlibrary_name: transformers\npipeline_tag: text-classification\n---\n"
-        text = f"{head}# {folder.resolve().name}\n\n{card or 'No description was given.'}\n"
+        text = f"{head}# {Path(folder).resolve().name}\n\n{card or 'No description was given.'}\n"
         (scratch/"README.md").write_text(text, encoding="utf-8")
+
+def _check_before(dataset: DatasetDict, labels: Sequence[str], **counts: int) -> None:
+    "Raise `ValueError` for anything that would show only after an hour."
+    wrong = [f"{name} is {n}" for name, n in counts.items() if not (isinstance(n, int) and n >= 1)]
+    if wrong: raise ValueError(f"{', '.join(wrong)}; give a whole number from 1 on")
+    absent = [name for name in ("train", "validation") if name not in dataset or not len(dataset[name])]
+    if absent: raise ValueError(f"there is no split {' and no split '.join(absent)} with rows; give both")
+    faults = check_data(DatasetDict(train=dataset["train"]), labels)
+    faults += [f"validation: {fault}" for fault in _split_faults(dataset["validation"], labels)]
+    if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
+
+def _best_file(state_file: str | Path) -> Path:
+    "Beside the saved state, for the weights of the best epoch. Raises `FileExistsError` if something else is there."
+    best = Path(state_file).with_name(f"{Path(state_file).name.removesuffix('.safetensors')}.best.safetensors")
+    if best.exists():
+        try: ours = not {"look", "step"}.isdisjoint(safe_open(best, "pt").metadata() or {})   # `step` in older files
+        except SafetensorError: ours = False
+        if not ours: raise FileExistsError(f"{best} is no file of best weights; move it, or choose another state_file")
+    return best
 
 def finetune(name: str,                         # what `load_pretrained` takes
              dataset: DatasetDict,              # train and validation, with the columns text and label
@@ -182,15 +252,19 @@ def finetune(name: str,                         # what `load_pretrained` takes
              state_file: str | Path | None = None,  # to go on after an interruption; removed once the folder stands
              keep_best: bool = False,           # end with the weights of the epoch whose validation loss was lowest
              ) -> tuple:                        # model, tokenizer, history
-    "Fine-tune all parameters of a pre-trained model. Raises `ValueError` that lists the faults of the training split."
-    faults = check_data(DatasetDict(train=dataset["train"]), labels)
-    if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
+    """Fine-tune all parameters of a pre-trained model.
+
+    Raises `ValueError` before training that lists the faults of the splits, or for counts below one, and
+    `FileExistsError` if the file for the best weights, beside `state_file`, is something else."""
+    _check_before(dataset, labels, epochs=epochs, batch_size=batch_size, context=context)
     model, tokenizer = load_pretrained(name, labels, seed)
+    if model.config.problem_type == "multi_label_classification":
+        raise ValueError(f"the head of {name} gives each label its own answer; fine-tune a base with one label a text")
     p = prepare(dataset["train"], tokenizer, context)
     batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, seed)
     look = watch_validation(model, dataset["validation"], tokenizer, context)
-    resumed_from = [Path(state_file), Path(state_file).with_suffix(".best.safetensors")] if state_file else []
-    stopping = EarlyStopping(model, patience=epochs, file=resumed_from[-1] if resumed_from else None)
+    best = _best_file(state_file) if state_file and keep_best else None
+    stopping = EarlyStopping(model, patience=epochs, file=best)
     history = train(model, batches, replace(config, seed=seed), state_file, f"fine-tuning {name}", look,
                     batches.batches_per_epoch, callbacks=[stopping] * keep_best)
     if keep_best: stopping.restore()
@@ -198,8 +272,39 @@ def finetune(name: str,                         # what `load_pretrained` takes
         save_classifier(model, tokenizer, folder,
                         f"{name}, fine-tuned on {len(p.labels)} sentences in {epochs} epochs "
                         f"(seed {seed}, rate {config.learning_rate:g}). Labels: {', '.join(labels)}.")
-        for file in resumed_from: file.unlink(missing_ok=True)
+        for file in filter(None, (state_file, best)): Path(file).unlink(missing_ok=True)
     return model, tokenizer, history
+
+# %% ../nbs/2_fine_tuning/27_finetuning.ipynb #9aa444b1
+def stored_few_labels() -> dict:
+    "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, and answers with `all_labels`."
+    course = Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])
+    return json.loads((course/"measured"/"few_labels.json").read_text(encoding="utf-8"))
+
+def few_labels(split,                      # the validation split that the stored predictions are about
+               techniques: Sequence[str],  # such as `everything` or `LoRA`
+               against: str = "probe",     # the technique to compare each with
+               ) -> list[dict]:            # one row a technique: means over the draws, each draw, and the difference
+    """What techniques reach with 256 labels, in three stored draws, and how far they are ahead of another.
+
+    The interval is a bootstrap over reviews, each with its sentences of all three draws. Raises `ValueError` if the
+    stored predictions are about other sentences."""
+    stored = stored_few_labels()
+    truth, groups, seeds = np.array(split["label"]), np.array(split["group"]), stored["about"]["seeds"]
+    said = {(row["technique"], row["seed"]): np.array(row["predictions"]) for row in stored["rows"]}
+    if len(said[against, seeds[0]]) != len(truth):
+        raise ValueError(f"the stored predictions are about {len(said[against, seeds[0]])} sentences and the split has "
+                         f"{len(truth)}; run experiments/few_labels.py again")
+    rows, of_all = [], lambda name: np.concatenate([said[name, seed] for seed in seeds])
+    for name in techniques:
+        found = [score(truth, said[name, seed]) for seed in seeds]
+        ahead, low, high = paired_difference(np.tile(truth, len(seeds)), of_all(name), of_all(against),
+                                             groups=np.tile(groups, len(seeds)))
+        mean = lambda key: float(np.mean([f[key] for f in found]))
+        rows.append({"technique": name, "accuracy": mean("accuracy"), "recall neutral": mean("recall_neutral"),
+                     "macro-F1": mean("macro_f1"), "each draw": [round(f["macro_f1"], 3) for f in found],
+                     "ahead": ahead, "low": low, "high": high})
+    return rows
 
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #93bdfda4
 def halves_matched(model,                 # of transformers or of the course; its head is not used
@@ -208,14 +313,19 @@ def halves_matched(model,                 # of transformers or of the course; it
                    pairs: int = 300,      # so many of them, spread evenly over those long enough
                    at_least: int = 20,    # words of a sentence that is long enough
                    ) -> float:            # 0 to 1; chance is 1 / pairs
-    "The share of sentences whose second half the model finds among all second halves: recall at 1 by cosine of mean token vectors."
+    """The share of sentences whose second half the model finds among all second halves.
+
+    Recall at 1 by cosine of mean token vectors. Raises `ValueError` if too few texts are long enough."""
     long = [words for text in texts if len(words := text.split()) >= at_least]
-    if len(long) < pairs: raise ValueError(f"{len(long)} texts have {at_least} words or more, and {pairs} are needed; give more texts or ask for fewer pairs")
+    if len(long) < pairs or pairs < 1:
+        raise ValueError(f"{len(long)} texts have {at_least} words or more, and {pairs} are needed; "
+                         "give more texts or ask for fewer pairs, but at least one")
     chosen = [long[int(i)] for i in np.linspace(0, len(long) - 1, pairs)]
     context = min(64, context_of(model, tokenizer))
-    halves = [slice(len(words) // 2) for words in chosen], [slice(len(words) // 2, None) for words in chosen]
+    halves = ([" ".join(words[:len(words) // 2]) for words in chosen],
+              [" ".join(words[len(words) // 2:]) for words in chosen])
     device = next(model.parameters()).device.type
     with torch.autocast(device, torch.bfloat16, enabled=native_precision(device) == "bf16"):
-        first, second = (embed(model, tokenizer, [" ".join(words[cut]) for cut, words in zip(cuts, chosen)], context=context) for cuts in halves)
+        first, second = (embed(model, tokenizer, texts, context=context) for texts in halves)
     second /= np.linalg.norm(second, axis=1, keepdims=True)      # the length of the first changes no order
     return float(((first @ second.T).argmax(1) == np.arange(pairs)).mean())

@@ -5,6 +5,7 @@
 # %% ../nbs/3_customization/31_lora.ipynb #a67d27fc
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -16,12 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .data import atomic_path
-from .techniques import HEADS, modules_named
+from .data import atomic_folder
+from .model import fingerprint
+from .techniques import HEADS, modules_named, unwrapped
 
 # %% auto #0
-__all__ = ['LoRALinear', 'lora_layers', 'add_lora', 'merge', 'unmerge', 'lora_state', 'base_fingerprint', 'save_lora',
-           'load_lora']
+__all__ = ['LoRALinear', 'lora_layers', 'add_lora', 'merge', 'unmerge', 'fold', 'lora_state', 'save_lora', 'load_lora']
 
 # %% ../nbs/3_customization/31_lora.ipynb #cfc0f33a
 class LoRALinear(nn.Module):
@@ -35,12 +36,14 @@ class LoRALinear(nn.Module):
         if not 1 <= rank <= min(base.weight.shape):
             raise ValueError(f"rank {rank} for a layer of {base.out_features} x {base.in_features}; "
                              f"take 1 to {min(base.weight.shape)}")
+        if not 0 < alpha < math.inf: raise ValueError(f"alpha is {alpha}; take a number above 0, say twice the rank")
         self.base = base.requires_grad_(False)
         self.lora_A = nn.Linear(base.in_features, rank, bias=False).to(base.weight)
         self.lora_B = nn.Linear(rank, base.out_features, bias=False).to(base.weight)
         nn.init.kaiming_uniform_(self.lora_A.weight, a=math.sqrt(5))   # as in the authors' code and in peft
         nn.init.zeros_(self.lora_B.weight)
-        self.scale, self.before_merge = alpha / rank, None
+        self.scale = alpha / rank
+        self.before_merge: tuple[nn.Parameter] | None = None           # a tuple, so that it is no part of the state
 
     def forward(self, x: Tensor) -> Tensor:   # (..., in_features) -> (..., out_features)
         if self.before_merge is not None: return self.base(x)
@@ -87,22 +90,38 @@ def add_lora(model: nn.Module,            # a transformers model or one of ours;
 @torch.no_grad()
 def merge(model: nn.Module,  # with LoRA layers
           ) -> nn.Module:    # the same model, without their cost
-    "Add each correction to its weight. Merging twice changes nothing."
+    "Put the sum of weight and correction in the place of each weight. Merging twice changes nothing."
     for layer in lora_layers(model).values():
         if layer.before_merge is None:
-            layer.before_merge = layer.base.weight.detach().clone()
-            layer.base.weight += layer.delta()
+            layer.before_merge = (layer.base.weight,)
+            layer.base.weight = nn.Parameter(layer.base.weight + layer.delta(), requires_grad=False)
     return model
 
 @torch.no_grad()
 def unmerge(model: nn.Module,  # merged or not
             ) -> nn.Module:    # the same model, trainable again
-    "Restore each weight exactly as it was before `merge`."
+    "Give each layer back the weight that it had before `merge`, the very same."
     for layer in lora_layers(model).values():
         if layer.before_merge is not None:
-            layer.base.weight.copy_(layer.before_merge)
-            layer.before_merge = None
+            weight, = layer.before_merge
+            weight.data = weight.data.to(layer.base.weight.device)
+            layer.base.weight, layer.before_merge = weight, None
     return model
+
+# %% ../nbs/3_customization/31_lora.ipynb #8af76771
+@torch.no_grad()
+def fold(model: nn.Module,  # with LoRA layers, merged or not; left as it is
+         ) -> nn.Module:    # a plain model with weights of its own
+    "A copy with plain layers that have the corrections in their weights. Raises `ValueError` for a tied layer."
+    uses = [id(p) for _, p in model.named_parameters(remove_duplicate=False)]
+    for path, layer in lora_layers(model).items():
+        if uses.count(id((layer.before_merge or [layer.base.weight])[0])) > (layer.before_merge is None):
+            raise ValueError(f"{path} shares its weight with another layer, which a folded one could not; "
+                             "store the adapter alone, with save_lora")
+    plain = merge(copy.deepcopy(model))
+    for path, layer in lora_layers(plain).items(): plain.set_submodule(path, layer.base)
+    del plain.lora_settings
+    return plain.requires_grad_(True)
 
 # %% ../nbs/3_customization/31_lora.ipynb #e1d015f2
 _PREFIX = "base_model.model."
@@ -115,61 +134,72 @@ def lora_state(model: nn.Module,         # with LoRA layers
     return {_PREFIX + name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()
             if ".lora_" in name or any(name.startswith(f"{path}.") for path in heads)}
 
-def base_fingerprint(model: nn.Module,               # before or after `add_lora`
-                     head: Sequence[str] = HEADS,    # modules that do not belong to the base
-                     ) -> str:                       # 16 hexadecimal digits
-    "A hash of the frozen weights that an adapter is made for. Raises `ValueError` for a merged model."
-    if any(layer.before_merge is not None for layer in lora_layers(model).values()):
-        raise ValueError("the adapter is merged into the base; call unmerge first")
-    heads, digest = modules_named(model, head), hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        if ".lora_" in name or any(name.startswith(f"{path}.") for path in heads): continue
-        digest.update(name.replace(".base.", ".").encode())
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+def _inside(module: nn.Module) -> nn.Linear | None:
+    "The layer that a `LoRALinear` wraps, with the weight that it had before any merge."
+    if not isinstance(module, LoRALinear): return None
+    if module.before_merge is None: return module.base
+    plain = copy.copy(module.base)
+    plain._parameters = module.base._parameters | {"weight": module.before_merge[0]}
+    return plain
 
-def save_lora(model: nn.Module,     # with LoRA layers, not merged
-              folder: str | Path,   # made if need be, replaced if there
+def save_lora(model: nn.Module,     # with LoRA layers, merged or not
+              folder: str | Path,   # made if need be; replaced if `save_lora` wrote all that is in it
               ) -> Path:            # the folder
-    "Write the adapter alone, in peft's form, whole or not at all."
+    "Write the adapter alone, in peft's form, whole or not at all. Raises `FileExistsError` if the folder holds more."
     state, settings = lora_state(model), model.lora_settings
     name = getattr(getattr(model, "config", None), "name_or_path", "")
     about = {"peft_type": "LORA", "task_type": "SEQ_CLS", "bias": "none", "lora_dropout": 0.0, "inference_mode": True,
              "base_model_name_or_path": (Path(name).name if Path(name).is_dir() else name) or None, **settings}
-    metadata = {"format": "pt", "base": base_fingerprint(model, settings["modules_to_save"])}
-    with atomic_path(folder) as scratch:
-        scratch.mkdir()
+    base = fingerprint(unwrapped(model, _inside), leave_out=settings["modules_to_save"])
+    with atomic_folder(folder, "LoRA adapter") as scratch:
         (scratch/"adapter_config.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        save_file(state, scratch/"adapter_model.safetensors", metadata=metadata)
+        save_file(state, scratch/"adapter_model.safetensors", metadata={"format": "pt", "fingerprint": base})
     return Path(folder)
 
 # %% ../nbs/3_customization/31_lora.ipynb #fbfdbb00
-def _read_adapter(folder: Path) -> tuple[dict, dict[str, Tensor], str | None]:
-    "Settings, tensors and the base's fingerprint, if the file has one."
+def _read_adapter(folder: Path) -> tuple[dict, dict[str, Tensor], dict[str, str]]:
+    "Settings, tensors, and what is written about the base, if anything."
     try:
         settings = json.loads((folder/"adapter_config.json").read_text(encoding="utf-8"))
         with safe_open(folder/"adapter_model.safetensors", "pt") as file:
-            return settings, {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("base")
+            return settings, {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except FileNotFoundError as error:
         name = Path(error.filename or "adapter_model.safetensors").name
         raise ValueError(f"{folder} holds no LoRA adapter: {name} is missing") from error
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"the adapter in {folder} is damaged ({error}); copy it again") from error
 
-def load_lora(model: nn.Module,     # the base that the adapter was made for; changed in place
-              folder: str | Path,   # what `save_lora`, or `save_pretrained` of a peft model, wrote
-              ) -> nn.Module:       # the same model, adapted
-    "Put a saved adapter on its base. Raises `ValueError` that names what does not fit, and leaves the model as it was."
-    settings, state, made_for = _read_adapter(Path(folder))
-    plain = {"peft_type": "LORA", "bias": "none", "use_dora": False, "use_rslora": False,
-             "rank_pattern": {}, "alpha_pattern": {}}
-    odd = [f"{key} {settings[key]!r}" for key, value in plain.items() if key in settings and settings[key] != value]
+_NO_MATTER = {"r", "lora_alpha", "target_modules", "modules_to_save", "task_type", "base_model_name_or_path",
+              "revision", "inference_mode", "lora_dropout", "auto_mapping", "peft_version", "layers_to_transform",
+              "layers_pattern", "exclude_modules", "megatron_core", "qalora_group_size", "runtime_config", "eva_config"}
+_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")      # the others take something out of the base
+
+def _check_plain(settings: dict, folder: Path) -> None:
+    "Raise `ValueError` for anything but plain LoRA on an untouched base, also for what peft will yet invent."
+    plain = {"peft_type": "LORA", "bias": "none"}
+    odd = [f"{key} {value!r}" for key, value in settings.items() if key not in _NO_MATTER | {"init_lora_weights"}
+           and (value != plain[key] if key in plain else bool(value))]
     if odd: raise ValueError(f"the adapter in {folder} is not plain LoRA ({', '.join(odd)}); load it with peft")
     unsaid = [key for key in ("r", "lora_alpha", "target_modules") if not settings.get(key)]
     if unsaid: raise ValueError(f"adapter_config.json in {folder} does not say {unsaid[0]}; copy the adapter again")
-    wrong = f"the adapter in {folder} is for another base:"
-    heads = settings.get("modules_to_save") or []
-    parts = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    if (start := settings.get("init_lora_weights")) not in _PLAIN_STARTS:
+        raise ValueError(f"the adapter in {folder} began as {start!r}, which takes A and B out of the base, so it fits "
+                         "only what was left of it; load it with peft, or store it there with "
+                         "save_pretrained(..., path_initial_model_for_weight_conversion=...)")
+
+# %% ../nbs/3_customization/31_lora.ipynb #05f876a6
+def _old_fingerprint(model: nn.Module, heads: Sequence[str]) -> str:
+    "What files written before `model.fingerprint` say about their base: a hash of the weights alone."
+    heads, digest = modules_named(model, heads), hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        if any(name.startswith(f"{path}.") for path in heads): continue
+        digest.update(name.encode())
+        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+def _check_base(model: nn.Module, settings: dict, parts: dict[str, Tensor], metadata: dict, folder: Path) -> None:
+    "Raise `ValueError` that names what this adapter needs and this model has not."
+    wrong, heads = f"the adapter in {folder} is for another base:", settings.get("modules_to_save") or []
     shapes = {path: m.weight.shape for path, m in model.named_modules() if isinstance(m, nn.Linear)}
     for name, tensor in parts.items():
         path = name.split(".lora_")[0] if ".lora_" in name else name.rsplit(".", 1)[0]
@@ -178,15 +208,28 @@ def load_lora(model: nn.Module,     # the base that the adapter was made for; ch
         expected = {"lora_A": (r, n), "lora_B": (m, r), "weight": (m, n), "bias": (m,)}.get(kind)
         if tuple(tensor.shape) != expected:
             raise ValueError(f"{wrong} {name} has shape {tuple(tensor.shape)}, and this model needs {expected}")
-    if made_for and made_for != (found := base_fingerprint(model, heads)):
-        raise ValueError(f"{wrong} its shapes fit, but it was trained on weights {made_for} and these are {found}")
-    targets = sorted({name.split(".lora_")[0] for name in parts if ".lora_" in name})
-    needed = {f"{path}.lora_{letter}.weight" for path in targets for letter in "AB"}
+    for key, of in (("fingerprint", lambda: fingerprint(model, leave_out=heads)),
+                    ("base", lambda: _old_fingerprint(model, heads))):
+        if (said := metadata.get(key)) and said != (found := of()):
+            raise ValueError(f"{wrong} its shapes fit, but it was trained on the model {said}, and this is {found}; "
+                             "weights, configuration and labels must be the same")
+    needed = {f"{name.split('.lora_')[0]}.lora_{letter}.weight"
+              for name in parts if ".lora_" in name for letter in "AB"}
     needed |= {f"{path}.{name}" for path, head in modules_named(model, heads).items()
                for name, _ in head.named_parameters()}
     missing = sorted(needed - parts.keys())
     if missing: raise ValueError(f"the adapter in {folder} lacks {missing[0]}; copy it again")
-    add_lora(model, targets, settings["r"], settings["lora_alpha"], heads)
+
+def load_lora(model: nn.Module,     # the base that the adapter was made for; changed in place
+              folder: str | Path,   # what `save_lora`, or `save_pretrained` of a peft model, wrote
+              ) -> nn.Module:       # the same model, adapted
+    "Put a saved adapter on its base. Raises `ValueError` that names what does not fit, and leaves the model as it was."
+    settings, state, metadata = _read_adapter(Path(folder))
+    _check_plain(settings, Path(folder))
+    parts = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    _check_base(model, settings, parts, metadata, Path(folder))
+    targets = sorted({name.split(".lora_")[0] for name in parts if ".lora_" in name})
+    add_lora(model, targets, settings["r"], settings["lora_alpha"], settings.get("modules_to_save") or [])
     model.lora_settings["target_modules"] = settings["target_modules"]
     model.load_state_dict(parts, strict=False)
     return model.eval()

@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from .data import LABELS, hub_is_reachable
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'load_pretrained', 'mean_vectors', 'embed',
-           'linear_probe', 'draw_reviews']
+__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'quiet', 'load_pretrained', 'mean_vectors',
+           'embed', 'linear_probe', 'draw_reviews']
 
 # %% ../nbs/2_fine_tuning/26_pretrained.ipynb #1ee5fb3d
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def course_gpt() -> Path:
 
 # %% ../nbs/2_fine_tuning/26_pretrained.ipynb #ef03c4b3
 @contextmanager
-def _quiet():
-    "Without the progress bar and the report on the new head, which is expected."
+def quiet():
+    "Without the progress bars of transformers and without its report on a new head, which is expected."
     from transformers.utils import logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -133,7 +133,7 @@ def _locate(name: str) -> tuple[str, bool]:
                           "network and run this again, give a folder that holds the model, "
                           "or take one that needs no hub: minilm")
 
-# %% ../nbs/2_fine_tuning/26_pretrained.ipynb #994db71b
+# %% ../nbs/2_fine_tuning/26_pretrained.ipynb #549c71e5
 def _check_weights(name: str, model, found: dict) -> None:
     "Raise `ValueError` unless every weight of the body came out of the file, and none was left over."
     base, trained = f"{model.base_model_prefix}.", type(model).__name__ in (model.config.architectures or [])
@@ -198,7 +198,7 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
         raise ValueError(f"a classifier needs two or more different labels, and got {labels}")
     where, offline = _locate(str(name))
     try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
+        with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             tokenizer, model, known, found = _open(where, offline, labels)
             _check_weights(name, model, found)

@@ -5,7 +5,9 @@
 # %% ../nbs/3_customization/29_prompt_learning.ipynb #8fe4fe1f
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +17,40 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .data import atomic_path
+from .model import fingerprint
 from .techniques import HEADS, modules_named
 
 # %% auto #0
 __all__ = ['SoftPrompt', 'word_vectors', 'PrefixTuning', 'word_states', 'save_prompt', 'load_prompt']
 
 # %% ../nbs/3_customization/29_prompt_learning.ipynb #a45b3bcc
+def _packed(mask: Tensor,      # (batch, time): 1 for a token, 0 for padding
+            left: bool,        # where the padding shall be
+            *rest: Tensor,     # (batch, time) or (batch, time, d): goes along
+            ) -> list[Tensor]: # mask and the rest
+    "Move the padding of each row to one side, whichever side it was on."
+    if not mask.any(1).all(): raise ValueError("a text in this batch has no tokens; give each at least one")
+    order = (mask != 0).long().argsort(dim=1, descending=not left, stable=True)
+    return [x.gather(1, order if x.ndim == 2 else order[..., None].expand_as(x)) for x in (mask, *rest)]
+
+def _first_position(model: nn.Module) -> int:
+    "Where a model begins to count positions: 0, but after the padding id in models of RoBERTa's kind."
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    return 0 if getattr(table, "padding_idx", None) is None else table.padding_idx + 1
+
+def _check_room(model: nn.Module, tokens: int, learned: int) -> None:
+    "Raise `ValueError` if tokens and what is learned exceed the positions of a model."
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit and tokens + learned > (limit := limit - _first_position(model)):
+        raise ValueError(f"{tokens} tokens and {learned} learned positions exceed the context of {limit}; "
+                         f"cut the text to {limit - learned} tokens")
+
+def _check_takes(model: nn.Module, what: str) -> None:
+    "Raise `ValueError` for a model whose body has no such argument."
+    if what not in inspect.signature(model.base_model.forward).parameters:
+        raise ValueError(f"a {type(model).__name__} takes no {what}; take a model of BERT's, RoBERTa's, GPT-2's or "
+                         "Llama's kind")
+
 class SoftPrompt(nn.Module):
     "A frozen transformers classifier with learned vectors among its input embeddings (Lester et al. 2021)."
     def __init__(self,
@@ -34,23 +64,25 @@ class SoftPrompt(nn.Module):
         if start.ndim != 2 or start.shape[1] != embedding.weight.shape[1] or not len(start):
             raise ValueError(f"the prompt's vectors have shape {tuple(start.shape)}; "
                              f"this model needs (n_tokens, {embedding.weight.shape[1]})")
+        if after < 0: raise ValueError(f"after is {after}; give 0 or the number of own tokens that come first")
+        _check_takes(model, "inputs_embeds")
         self.model, self.config = model.requires_grad_(False), model.config
-        self.after, self.settings = after, {"after": after}
+        self.after, self.settings = after, {"after": after, "head": list(head)}
         self.prompt = nn.Parameter(start.detach().clone().to(embedding.weight))
         for module in modules_named(model, head).values(): module.requires_grad_(True)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None):
-        if attention_mask is None: attention_mask = torch.ones_like(input_ids)
-        words = self.model.get_input_embeddings()(input_ids)                              # (batch, time, d_model)
+        own = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        own, ids = _packed(own, False, input_ids)                                         # (batch, time)
+        _check_room(self.model, int((own != 0).sum(1).max()), len(self.prompt))
+        words = self.model.get_input_embeddings()(ids)                                    # (batch, time, d_model)
         prompt = self.prompt.expand(len(words), -1, -1)                                   # (batch, n_tokens, d_model)
-        limit = getattr(self.config, "max_position_embeddings", None)
-        if limit and words.shape[1] + prompt.shape[1] > limit:
-            raise ValueError(f"{words.shape[1]} tokens and a prompt of {prompt.shape[1]} exceed the context of "
-                             f"{limit}; cut the text to {limit - prompt.shape[1]} tokens")
         embeds = torch.cat([words[:, :self.after], prompt, words[:, self.after:]], dim=1)  # (batch, n_tokens + time, d)
-        seen = attention_mask.new_ones(prompt.shape[:2])
-        mask = torch.cat([attention_mask[:, :self.after], seen, attention_mask[:, self.after:]], dim=1)
-        return self.model(inputs_embeds=embeds, attention_mask=mask, labels=labels)
+        mask = torch.cat([own[:, :self.after], own.new_ones(prompt.shape[:2]), own[:, self.after:]], dim=1)
+        reads_last = hasattr(self.model, "score")                                         # a decoder
+        mask, embeds = _packed(mask, reads_last, embeds)
+        more = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if reads_last else {}
+        return self.model(inputs_embeds=embeds, attention_mask=mask, labels=labels, **more)
 
 # %% ../nbs/3_customization/29_prompt_learning.ipynb #3b44fead
 def word_vectors(model: nn.Module,   # a transformers model
@@ -73,6 +105,7 @@ class PrefixTuning(nn.Module):
                  head: Sequence[str] = HEADS,  # modules that are trained as a whole
                  ):
         super().__init__()
+        _check_takes(model, "past_key_values")
         c = model.config
         expected = (c.num_hidden_layers, 2, getattr(c, "num_key_value_heads", None) or c.num_attention_heads,
                     start.shape[-2] if start.ndim == 5 else 1,
@@ -81,23 +114,23 @@ class PrefixTuning(nn.Module):
             raise ValueError(f"the prefix has shape {tuple(start.shape)}; this model needs "
                              f"({expected[0]}, 2, {expected[2]}, n_tokens, {expected[4]})")
         self.model, self.config = model.requires_grad_(False), c
-        self.shift, self.settings = shift, {"shift": shift}
+        self.shift, self.settings = shift, {"shift": shift, "head": list(head)}
         self.prefix = nn.Parameter(start.detach().clone().to(model.get_input_embeddings().weight))
         for module in modules_named(model, head).values(): module.requires_grad_(True)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, labels: Tensor | None = None):
         from transformers import DynamicCache
-        if attention_mask is None: attention_mask = torch.ones_like(input_ids)
-        n_tokens, (size, time) = self.prefix.shape[-2], input_ids.shape
-        first, limit = n_tokens * self.shift, getattr(self.config, "max_position_embeddings", None)
-        if limit and first + time > limit:
-            raise ValueError(f"{time} tokens after {first} exceed the context of {limit}; "
-                             f"cut the text to {limit - first} tokens")
+        own = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        own, ids = _packed(own, False, input_ids)                                                     # (batch, time)
+        n_tokens, (size, time) = self.prefix.shape[-2], ids.shape
+        moved = n_tokens * self.shift
+        _check_room(self.model, time, moved)
+        first = _first_position(self.model) + moved
         cache = DynamicCache([(keys.expand(size, -1, -1, -1), values.expand(size, -1, -1, -1))
                               for keys, values in self.prefix])       # a block: each (batch, heads, n_tokens, d_head)
-        mask = torch.cat([attention_mask.new_ones(size, n_tokens), attention_mask], dim=1)
-        positions = torch.arange(first, first + time, device=input_ids.device)[None]                 # (1, time)
-        return self.model(input_ids, attention_mask=mask, position_ids=positions, labels=labels, past_key_values=cache)
+        mask = torch.cat([own.new_ones(size, n_tokens), own], dim=1)
+        positions = torch.arange(first, first + time, device=ids.device)[None]                       # (1, time)
+        return self.model(ids, attention_mask=mask, position_ids=positions, labels=labels, past_key_values=cache)
 
 # %% ../nbs/3_customization/29_prompt_learning.ipynb #45d68ccc
 @torch.no_grad()
@@ -117,32 +150,50 @@ def word_states(model: nn.Module,   # a transformers model
 # %% ../nbs/3_customization/29_prompt_learning.ipynb #0fc38377
 _KINDS = {"prompt": SoftPrompt, "prefix": PrefixTuning}
 
+def _read_prompt(path: str | Path) -> tuple[str, dict[str, Tensor], dict, str | None]:
+    "Its kind, its tensors, its settings, and its base's fingerprint, if the file has one."
+    try:
+        with safe_open(path, "pt") as file:
+            state, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (FileNotFoundError, IsADirectoryError, SafetensorError) as error:
+        raise ValueError(f"{path} holds no prompt ({error})") from error
+    kind = next((kind for kind in _KINDS if kind in state), None)
+    if not kind: raise ValueError(f"{path} holds no prompt; its tensors are {', '.join(state)}")
+    return kind, state, json.loads(about.get("settings", "{}")), about.get("fingerprint")
+
 def save_prompt(model: SoftPrompt | PrefixTuning,   # trained
-                path: str | Path,                   # a .safetensors file
+                path: str | Path,                   # a .safetensors file; replaced if it holds a prompt or prefix
                 ) -> Path:                          # the same path
-    "Write the prompt or prefix and the head, whole or not at all."
+    "Write the prompt or prefix and the head, whole or not at all. Raises `FileExistsError` over any other file."
+    if Path(path).is_file():
+        try: _read_prompt(path)
+        except ValueError as error:
+            raise FileExistsError(f"{error}; choose another name, so that nothing is lost") from error
     learned = {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
-    with atomic_path(path) as scratch: save_file(learned, scratch, metadata={"settings": json.dumps(model.settings)})
+    about = {"settings": json.dumps(model.settings),
+             "fingerprint": fingerprint(model.model, leave_out=model.settings["head"])}
+    with atomic_path(path) as scratch: save_file(learned, scratch, metadata=about)
     return Path(path)
 
 def load_prompt(model: nn.Module,                   # the base that the prompt was learned for
                 path: str | Path,                   # what `save_prompt` wrote
                 ) -> SoftPrompt | PrefixTuning:     # the base with prompt or prefix, and head
-    "Put a saved prompt before its base. Raises `ValueError` that names what does not fit; the base stays as it was."
-    try:
-        with safe_open(path, "pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}
-            settings = json.loads((file.metadata() or {}).get("settings", "{}"))
-    except (FileNotFoundError, SafetensorError) as error:
-        raise ValueError(f"{path} holds no prompt ({error})") from error
-    kind = next((kind for kind in _KINDS if kind in state), None)
-    if not kind: raise ValueError(f"{path} holds no prompt; its tensors are {', '.join(state)}")
-    shapes = {f"model.{name}": tuple(p.shape) for name, p in model.named_parameters()}
-    for name, tensor in state.items():
-        if name != kind and shapes.get(name) != tuple(tensor.shape):
-            raise ValueError(f"the {kind} in {path} is for another base: {name} has shape {tuple(tensor.shape)}, "
-                             f"and this model's {shapes.get(name)}")
+    """Put a saved prompt before its base. Raises `ValueError` that names what does not fit; the base stays as it was.
+
+    A file from before prompts carried a fingerprint is opened with a warning: only its shapes can be checked."""
+    kind, state, settings, made_for = _read_prompt(path)
+    wrong, head = f"the {kind} in {path} is for another base:", settings.get("head", HEADS)
+    shapes = {f"model.{place}.{name}": tuple(p.shape) for place, module in modules_named(model, head).items()
+              for name, p in module.named_parameters()}
+    for name in sorted((state.keys() - {kind}) | shapes.keys()):
+        here, there = shapes.get(name), tuple(state[name].shape) if name in state else None
+        if here != there: raise ValueError(f"{wrong} {name} has shape {there} in the file, and {here} in this model")
+    if made_for is None:
+        warnings.warn(f"the {kind} in {path} does not say which base it belongs to; only shapes were checked")
+    elif made_for != (found := fingerprint(model, leave_out=head)):
+        raise ValueError(f"{wrong} it was learned on the model {made_for}, and this is {found}; weights, configuration "
+                         "and labels must be the same")
     try: prompted = _KINDS[kind](model, state[kind], **settings)
-    except ValueError as error: raise ValueError(f"the {kind} in {path} is for another base: {error}") from error
+    except ValueError as error: raise ValueError(f"{wrong} {error}") from error
     prompted.load_state_dict(state, strict=False)
     return prompted.eval()

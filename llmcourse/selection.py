@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # %% auto #0
-__all__ = ['HEADS', 'OrdinalHead', 'LinearHead', 'fit_head', 'mean_interval', 'sentences_needed', 'Family', 'choose_family']
+__all__ = ['HEAD_KINDS', 'OrdinalHead', 'LinearHead', 'fit_linear_head', 'sentences_needed', 'Family', 'choose_family']
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #19716ac2
 class OrdinalHead(nn.Module):
@@ -38,21 +39,22 @@ class OrdinalHead(nn.Module):
                 ) -> Tensor:    # (batch, n_labels), log-probabilities
         ahead = self.thresholds - score                                                      # (batch, n_labels - 1)
         lowest, highest = F.logsigmoid(ahead[:, :1]), F.logsigmoid(-ahead[:, -1:])
-        between = F.logsigmoid(ahead[:, 1:]) + F.logsigmoid(-ahead[:, :-1]) + torch.log(-torch.expm1(-self.log_gaps.exp()))
+        widths = torch.log(-torch.expm1(-self.log_gaps.exp()))                               # (n_labels - 2)
+        between = F.logsigmoid(ahead[:, 1:]) + F.logsigmoid(-ahead[:, :-1]) + widths
         return torch.cat([lowest, between, highest], dim=1)
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #4eee7539
-HEADS = ("regression", "classification", "ordinal")
+HEAD_KINDS = ("regression", "classification", "ordinal")
 
 class LinearHead(nn.Module):
-    "One of `HEADS` on fixed vectors. Called, it gives numbers or log-probabilities."
+    "One of `HEAD_KINDS` on fixed vectors. Called, it gives numbers or log-probabilities."
     def __init__(self,
-                 kind: str,      # one of `HEADS`
+                 kind: str,      # one of `HEAD_KINDS`
                  width: int,     # numbers in a vector
                  n_labels: int,  # categories; regression ignores it
                  ):
         super().__init__()
-        if kind not in HEADS: raise ValueError(f"no head {kind!r}; choose one of {', '.join(HEADS)}")
+        if kind not in HEAD_KINDS: raise ValueError(f"no head {kind!r}; choose one of {', '.join(HEAD_KINDS)}")
         outputs = n_labels if kind == "classification" else 1
         self.kind, self.weight = kind, nn.Parameter(torch.zeros(width, outputs))
         self.last = OrdinalHead(n_labels) if kind == "ordinal" else nn.ParameterList([torch.zeros(outputs)])
@@ -76,25 +78,38 @@ class LinearHead(nn.Module):
 def _tensor(X) -> Tensor:
     if not hasattr(X, "tocoo"): return torch.as_tensor(np.asarray(X), dtype=torch.float64)
     X = X.tocoo()
-    return torch.sparse_coo_tensor(np.stack([X.row, X.col]), X.data, X.shape, dtype=torch.float64, check_invariants=True).coalesce()
+    where = np.stack([X.row, X.col])
+    return torch.sparse_coo_tensor(where, X.data, X.shape, dtype=torch.float64, check_invariants=True).coalesce()
 
-def fit_head(kind: str,           # one of `HEADS`
-             X,                   # (n, width): a vector a text, an array or a sparse matrix
-             y: Sequence,         # (n,): numbers for regression, else label ids
-             n_labels: int = 2,   # categories; regression ignores it
-             penalty: float = 1.0,  # on half the squared weights; the thresholds and the bias go free
-             weights: Sequence[float] | None = None,  # (n,): how much each text counts; None: all the same
-             ) -> LinearHead:
-    "The head with the lowest summed loss, by L-BFGS. Raises `ValueError` for labels and numbers that do not fit."
+def _check_answers(kind: str, X: Tensor, y: Tensor, w: Tensor, n_labels: int, penalty: float) -> None:
+    "Raise `ValueError` for vectors, answers, weights or a penalty that no head can be fitted to."
+    if not len(X) == len(y) == len(w):
+        raise ValueError(f"{len(X)} vectors, {len(y)} answers and {len(w)} weights; give each text one of each")
+    for name, values in (("vectors", X.coalesce().values() if X.is_sparse else X), ("answers", y), ("weights", w)):
+        if not torch.isfinite(values).all(): raise ValueError(f"the {name} hold nan or infinity; leave those texts out")
+    if (w < 0).any() or not w.sum() > 0: raise ValueError("weights are 0 or more, and at least one is above 0")
+    if not 0 <= penalty < math.inf: raise ValueError(f"the penalty is {penalty}; give a number, 0 or more")
+    if kind == "regression": return
+    odd = y[(y != y.round()) | (y < 0) | (y >= n_labels)]
+    if len(odd): raise ValueError(f"the labels hold {odd[0]:g}; {n_labels} labels have the ids 0 to {n_labels - 1}")
+
+def fit_linear_head(kind: str,           # one of `HEAD_KINDS`
+                    X,                   # (n, width): a vector a text, an array or a sparse matrix
+                    y: Sequence,         # (n,): numbers for regression, else label ids
+                    n_labels: int = 2,   # categories; regression ignores it
+                    penalty: float = 1.0,  # on half the squared weights; the thresholds and the bias go free
+                    weights: Sequence[float] | None = None,  # (n,): how much each text counts; None: all the same
+                    ) -> LinearHead:
+    """The head with the lowest summed loss, by L-BFGS.
+
+    Raises `ValueError` for NaN, and for labels, weights or a penalty that do not fit."""
     X, head = _tensor(X), LinearHead(kind, X.shape[1], n_labels)
-    y, w = torch.as_tensor(np.asarray(y, float)), torch.ones(len(y)) if weights is None else torch.as_tensor(weights)
-    if len(y) != len(X): raise ValueError(f"{len(X)} vectors and {len(y)} answers; give each text one of both")
-    if not torch.isfinite(y).all(): raise ValueError("the answers hold nan or infinity; leave those texts out")
-    if kind != "regression":
-        odd = y[(y != y.round()) | (y < 0) | (y >= n_labels)]
-        if len(odd): raise ValueError(f"the labels hold {odd[0]:g}; {n_labels} labels have the ids 0 to {n_labels - 1}")
-        y = y.long()
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=200, tolerance_grad=1e-4, history_size=10, line_search_fn="strong_wolfe")
+    y = torch.as_tensor(np.asarray(y, float))
+    w = torch.ones_like(y) if weights is None else torch.as_tensor(np.asarray(weights, float))
+    _check_answers(kind, X, y, w, n_labels, penalty)
+    if kind != "regression": y = y.long()
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=100, tolerance_grad=1e-6 * len(y), history_size=10,
+                                  line_search_fn="strong_wolfe")
     def step() -> Tensor:
         optimizer.zero_grad()
         losses = (head(X) - y) ** 2 / 2 if kind == "regression" else F.nll_loss(head(X), y, reduction="none")
@@ -104,15 +119,8 @@ def fit_head(kind: str,           # one of `HEADS`
     optimizer.step(step)
     return head
 
-# %% ../nbs/1_from_scratch/21_selection.ipynb #a1e4f7b8
-def mean_interval(values: Sequence[float],        # at least two, for example one a seed
-                  ) -> tuple[float, float, float]: # mean, low, high
-    "The mean with its 95 % interval by Student's t, which is wide for few values, as it should be."
-    from scipy.stats import t
-    n = len(values)
-    if n < 2: raise ValueError(f"{n} value(s) have no spread; run at least two seeds")
-    mean, half = float(np.mean(values)), float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return mean, mean - half, mean + half
+# %% ../nbs/1_from_scratch/21_selection.ipynb #9e1444b2
+fit_head = fit_linear_head      # its name before, for programs that use it
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #547bc4b8
 def sentences_needed(sizes: Sequence[int],      # rising numbers of training sentences
@@ -120,9 +128,13 @@ def sentences_needed(sizes: Sequence[int],      # rising numbers of training sen
                      target: float,             # the result to reach
                      lower: bool = False,       # whether lower results are better, as errors are
                      ) -> float:
-    "Where a learning curve first reaches the target; the first size if it is there at once, infinity if it never is."
+    """Where a learning curve first reaches the target; the first size if it is there at once, infinity if it never is.
+
+    Raises `ValueError` for sizes out of order, and for NaN."""
     if len(sizes) != len(values) or any(a >= b for a, b in zip(sizes, sizes[1:])):
         raise ValueError(f"sizes {list(sizes)} and {len(values)} values; give rising sizes and a value for each")
+    if not all(map(math.isfinite, [*values, target])):
+        raise ValueError(f"results {list(values)} and target {target}; mend the run that gave no number")
     missing = [(v - target if lower else target - v) for v in values]      # 0 or less: reached
     for i, gap in enumerate(missing):
         if gap > 0: continue
@@ -141,25 +153,35 @@ class Family:
     metric: str          # what evaluation reports
     why: str             # the reason, in a sentence
 
+def _check_task(task: str, n_examples: int, n_labels: int | None, ordered: bool, heads: dict) -> None:
+    if task not in heads: raise ValueError(f"no task {task!r}; choose one of {', '.join(heads)}")
+    if not isinstance(n_examples, Integral) or n_examples < 1:
+        raise ValueError(f"n_examples is {n_examples}; give a whole number, 1 or more: from nothing nothing is learned")
+    if task == "text-classification" and (not isinstance(n_labels, Integral) or n_labels < 2):
+        raise ValueError(f"n_labels is {n_labels}; classification needs at least 2 categories")
+    if ordered and task != "text-classification":
+        raise ValueError(f"ordered is for text-classification; leave it out for {task}")
+
 def choose_family(task: str,                    # `text-regression`, `text-classification` or `text-generation`
                   n_examples: int,              # examples to learn from, labelled ones where the task has labels
                   n_labels: int | None = None,  # categories; for classification only
-                  pretrained: bool = False,     # whether a model pre-trained on much text is at hand: an encoder to read, a decoder to write
-                  ordered: bool = False,        # whether it counts how far off a wrong category is; for classification only
-                  from_scratch_at: int = 100_000,  # labelled examples from which a network from scratch is worth a try (Zhang et al. 2015)
+                  pretrained: bool = False,     # whether one is at hand: an encoder to read, a decoder to write
+                  ordered: bool = False,        # whether it counts how far off a wrong category is; for classification
+                  from_scratch_at: int = 100_000,  # labels from which a network is worth a try (Zhang et al. 2015)
                   ) -> Family:
     "The model, head and loss for a task and the data there are. Raises `ValueError` for a task it does not know."
-    if n_examples < 1: raise ValueError(f"n_examples is {n_examples}; there is nothing to learn from")
-    heads = {"text-regression": (1, "squared error", "rmse"),
-             "text-classification": (1, "cumulative logits", "mean distance") if ordered else (n_labels, "cross-entropy", "macro_f1"),
+    categories = (1, "cumulative logits", "mean distance") if ordered else (n_labels, "cross-entropy", "macro_f1")
+    heads = {"text-regression": (1, "squared error", "rmse"), "text-classification": categories,
              "text-generation": (None, "cross-entropy of the next token", "bits_per_byte")}
-    if task not in heads: raise ValueError(f"no task {task!r}; choose one of {', '.join(heads)}")
-    if task == "text-classification" and (n_labels or 0) < 2: raise ValueError(f"n_labels is {n_labels}; classification needs at least 2 categories")
-    if ordered and task != "text-classification": raise ValueError(f"ordered is for text-classification; leave it out for {task}")
+    _check_task(task, n_examples, n_labels, ordered, heads)
     if task == "text-generation":
         model, why = (("pre-trained decoder", "it has read more than we ever could") if pretrained else
                       ("decoder from scratch", "the text is its own label, so every token teaches"))
-    elif pretrained: model, why = "pre-trained encoder", "it knows the language already; the labels need only teach the question"
-    elif n_examples < from_scratch_at: model, why = "linear model on words", f"{n_examples:,} labels are too few to learn a language from as well"
-    else: model, why = "transformer from scratch", f"{n_examples:,} labels can teach word order, which a bag of words cannot see"
+    elif pretrained:
+        model, why = "pre-trained encoder", "it knows the language already; the labels need only teach the question"
+    elif n_examples < from_scratch_at:
+        model, why = "linear model on words", f"{n_examples:,} labels are too few to learn a language from as well"
+    else:
+        model = "transformer from scratch"
+        why = f"{n_examples:,} labels can teach word order, which a bag of words cannot see"
     return Family(model, *heads[task], why)

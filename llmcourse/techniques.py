@@ -5,8 +5,9 @@
 # %% ../nbs/3_customization/28_techniques.ipynb #a25ed270
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 # %% auto #0
-__all__ = ['HEADS', 'TECHNIQUES', 'modules_named', 'count_parameters', 'fit_head', 'training_memory_mb', 'Technique', 'Choice',
-           'choose_technique']
+__all__ = ['HEADS', 'TECHNIQUES', 'modules_named', 'count_parameters', 'unwrapped', 'fit_head', 'training_memory_mb', 'Technique',
+           'Choice', 'choose_technique']
 
 # %% ../nbs/3_customization/28_techniques.ipynb #ccc80664
 HEADS = ("classifier", "score")
@@ -33,6 +34,15 @@ def count_parameters(model: nn.Module,  # any model
     "How many numbers of a model are trainable, and how many there are."
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return sum(n for n, moves in sizes if moves), sum(n for n, _ in sizes)
+
+def unwrapped(model: nn.Module,                                # some of its modules may be wrappers around others
+              inside: Callable[[nn.Module], nn.Module | None], # what a wrapper holds; None for anything else
+              ) -> nn.Module:                                  # shares all tensors with the original
+    "A copy of a model with each wrapper replaced by what is inside: the base as it was before."
+    plain = copy.deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
+    for path, module in list(model.named_modules()):
+        if (found := inside(module)) is not None: plain.set_submodule(path, found)
+    return plain
 
 # %% ../nbs/3_customization/28_techniques.ipynb #0b280887
 @torch.no_grad()
@@ -82,6 +92,7 @@ class Technique:
     mergeable: bool   # whether predictions cost no more than the model's own
 
 TECHNIQUES = {t.name: t for t in (
+    Technique("linear probe", "a new last layer, on the mean of the token vectors", True, True),
     Technique("head only", "the last layer", True, True),
     Technique("soft prompt", "among the word embeddings", True, False),
     Technique("prefix", "in front of every attention's keys and values", True, False),
@@ -99,6 +110,24 @@ class Choice(NamedTuple):
 
 # %% ../nbs/3_customization/28_techniques.ipynb #cab5baff
 _MEASURED = ("technique", "macro_f1", "seconds", "peak_memory_mb", "bytes_shipped")
+_AT_MOST = {"memory_mb": lambda row: row["peak_memory_mb"], "seconds": lambda row: row["seconds"],
+            "ship_mb": lambda row: row["bytes_shipped"] / 1e6}
+
+def _check_rows(table: Sequence[dict]) -> list[dict]:
+    "The measured rows; `ValueError` for none, for a key that is missing and for what is no number."
+    rows = [dict(row) for row in table]
+    if not rows: raise ValueError("the table has no rows; measure at least one technique")
+    for row in rows:
+        missing = [key for key in _MEASURED if key not in row]
+        if missing: raise ValueError(f"the row {row.get('technique', row)!r} lacks {', '.join(missing)}")
+        odd = [key for key in _MEASURED[1:] if not math.isfinite(row[key])]
+        if odd: raise ValueError(f"the row {row['technique']!r} has {odd[0]} {row[odd[0]]}; measure it again")
+    return rows
+
+def _check_limits(**limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not 0 <= limit < math.inf:
+            raise ValueError(f"{name} is {limit}; give a finite number from 0 on, or None for no limit")
 
 def _trait(row: dict, name: str) -> bool:
     "Whether a row's technique is removable or mergeable: as the row says, or as `TECHNIQUES` does."
@@ -112,49 +141,15 @@ def _rounded(value: float, towards=math.ceil) -> str:
     step = 10 ** (math.floor(math.log10(value)) - 2) if value > 0 else 1
     return f"{towards(round(value / step, 6)) * step:.3g}"
 
-def choose_technique(table: Sequence[dict],                  # measured rows; the keys are those of `comparison.json`
-                     memory_mb: float | None = None,         # what the machine has to spare while training
-                     ship_mb: float | None = None,           # what may be stored for each customer
-                     seconds: float | None = None,           # what the training may take
-                     least_macro_f1: float | None = None,    # good enough; None: as good as possible
-                     removable: bool = False,                # the base must be had back as it was
-                     mergeable: bool = False,                # predictions may cost no more than the base's
-                     within: float = 0.0,                    # a difference of macro-F1 that counts as none
-                     ) -> Choice:
-    "The smallest technique that is good enough and within all limits. Raises `ValueError` that says what would fit."
-    rows = [dict(row) for row in table]
-    if not rows: raise ValueError("the table has no rows; measure at least one technique")
-    for row in rows:
-        missing = [key for key in _MEASURED if key not in row]
-        if missing: raise ValueError(f"the row {row.get('technique', row)!r} lacks {', '.join(missing)}")
-    at_most = {"memory_mb": (memory_mb, lambda row: row["peak_memory_mb"]),
-               "seconds": (seconds, lambda row: row["seconds"]),
-               "ship_mb": (ship_mb, lambda row: row["bytes_shipped"] / 1e6)}
+def _broken(row: dict, limits: dict, least: float | None, wanted: dict[str, bool]) -> dict[str, tuple[str, float]]:
+    "Limit → what it would have to be to let this row in, and by which share that is beyond the limit."
+    found = {name: (_rounded(of(row)), of(row) / max(limits[name], 1e-9) - 1)
+             for name, of in _AT_MOST.items() if limits[name] is not None and of(row) > limits[name]}
+    if least is not None and row["macro_f1"] < least:
+        found["least_macro_f1"] = _rounded(row["macro_f1"], math.floor), 1 - row["macro_f1"] / least
+    return found | {name: ("False", 1.0) for name, yes in wanted.items() if yes and not _trait(row, name)}
 
-    def broken(row: dict) -> dict[str, tuple[str, float]]:
-        "Limit → what it would have to be to let this row in, and by which share that is beyond the limit."
-        found = {name: (_rounded(of(row)), of(row) / max(limit, 1e-9) - 1)
-                 for name, (limit, of) in at_most.items() if limit is not None and of(row) > limit}
-        if least_macro_f1 is not None and row["macro_f1"] < least_macro_f1:
-            found["least_macro_f1"] = _rounded(row["macro_f1"], math.floor), 1 - row["macro_f1"] / least_macro_f1
-        for name, wanted in (("removable", removable), ("mergeable", mergeable)):
-            if wanted and not _trait(row, name): found[name] = "False", 1.0
-        return found
-
-    faults = [broken(row) for row in rows]
-    fitting = [row for row, fault in zip(rows, faults) if not fault]
-    if not fitting: raise ValueError(_nothing_fits(rows, faults))
-    floor = max(row["macro_f1"] for row in fitting) - within if least_macro_f1 is None else least_macro_f1
-    good = [row for row in fitting if row["macro_f1"] >= floor]
-    chosen = min(good, key=lambda row: (row["bytes_shipped"], row["seconds"]))
-    number = f"of {len(fitting)} within the limits"
-    why = (f"reaches the {least_macro_f1:g} that is good enough" if least_macro_f1 is not None else
-           "is the only one within the limits" if len(fitting) == 1 else
-           f"is within {within:g} of the best {number}" if within else f"is the best {number}")
-    return Choice(chosen["technique"], f"{chosen['technique']}: its macro-F1 of {chosen['macro_f1']:.3f} {why}, with "
-                  f"{chosen['bytes_shipped'] / 1e6:.3g} MB to ship; it trains in "
-                  f"{chosen['seconds']:.3g} s and {chosen['peak_memory_mb']:.0f} MB.", chosen)
-
+# %% ../nbs/3_customization/28_techniques.ipynb #c2240ad4
 def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) -> str:
     "Which limits exclude everything, and what comes nearest."
     always = [name for name in faults[0] if all(name in fault for fault in faults)]
@@ -164,3 +159,34 @@ def _nothing_fits(rows: list[dict], faults: list[dict[str, tuple[str, float]]]) 
     needed = " and ".join(f"{name}={value}" for name, (value, _) in fault.items())
     return (f"no technique of {len(rows)} is within all limits: {blame}; "
             f"the nearest, {row['technique']}, would fit with {needed}")
+
+def _reason(row: dict, fitting: int, least: float | None, within: float) -> str:
+    number = f"of {fitting} within the limits"
+    why = (f"reaches the {least:g} that is good enough" if least is not None else
+           "is the only one within the limits" if fitting == 1 else
+           f"is within {within:g} of the best {number}" if within else f"is the best {number}")
+    return (f"{row['technique']}: its macro-F1 of {row['macro_f1']:.3f} {why}, with {row['bytes_shipped'] / 1e6:.3g} "
+            f"MB to ship; it trains in {row['seconds']:.3g} s and {row['peak_memory_mb']:.0f} MB.")
+
+def choose_technique(table: Sequence[dict],                  # measured rows; the keys are those of `comparison.json`
+                     memory_mb: float | None = None,         # what the machine has to spare while training
+                     ship_mb: float | None = None,           # what may be stored for each customer
+                     seconds: float | None = None,           # what the training may take
+                     least_macro_f1: float | None = None,    # good enough; None: as good as possible
+                     removable: bool = False,                # the base must be had back as it was
+                     mergeable: bool = False,                # predictions may cost no more than the base's
+                     within: float = 0.0,                    # a difference of macro-F1 that counts as none
+                     ) -> Choice:
+    """The smallest technique that is good enough and within all limits.
+
+    Raises `ValueError` that says what would fit, or which row or limit has no meaning."""
+    limits = {"memory_mb": memory_mb, "ship_mb": ship_mb, "seconds": seconds}
+    _check_limits(least_macro_f1=least_macro_f1, within=within, **limits)
+    rows, wanted = _check_rows(table), {"removable": removable, "mergeable": mergeable}
+    faults = [_broken(row, limits, least_macro_f1, wanted) for row in rows]
+    fitting = [row for row, fault in zip(rows, faults) if not fault]
+    if not fitting: raise ValueError(_nothing_fits(rows, faults))
+    floor = max(row["macro_f1"] for row in fitting) - within if least_macro_f1 is None else least_macro_f1
+    good = [row for row in fitting if row["macro_f1"] >= floor]
+    chosen = min(good, key=lambda row: (row["bytes_shipped"], row["seconds"]))
+    return Choice(chosen["technique"], _reason(chosen, len(fitting), least_macro_f1, within), chosen)

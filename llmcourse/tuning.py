@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ def sweep(run: Callable[[dict, int], dict],  # called with a setting and a seed;
         row = {**setting, "seed": seed, "diverged": ""}
         try: row |= run(setting, seed)
         except FloatingPointError as error: row["diverged"] = str(error)
+        sick = [name for name, value in row.items() if isinstance(value, float) and math.isnan(value)]
+        if sick: row["diverged"] = f"{sick[0]} is nan"
         rows.append(row)
     return rows
 
@@ -47,19 +50,9 @@ class RangeTest(NamedTuple):
     losses: list[float]  # the loss before each step
     suggestion: float    # the rate where the smoothed loss falls most steeply
 
-def range_test(model: nn.Module,     # called as model(**batch); stays as it is
-               batches,              # a function of the step with a length
-               low: float = 1e-6,    # first learning rate
-               high: float = 10.0,   # last learning rate
-               steps: int | None = None,  # steps between them; default: as many as there are batches
-               config: TrainingConfig = TrainingConfig(),  # gives the optimizer's other numbers and clipping
-               ) -> RangeTest:
-    "Raise the learning rate until the loss explodes (Smith 2017) and suggest one. Raises `ValueError` if the loss never fell."
-    steps = steps or len(batches)
-    if not 0 < low <= high: raise ValueError(f"rates from {low} to {high}; low must be above 0 and not above high")
-    if steps < 10: raise ValueError(f"{steps} steps are too few to see where the loss falls; take at least 10")
-    model, rates, losses = copy.deepcopy(model).train(), np.geomspace(low, high, steps).tolist(), []
-    optimizer, device = make_optimizer(model, config), next(model.parameters()).device
+def _rising_losses(model: nn.Module, batches, rates: list[float], config: TrainingConfig) -> list[float]:
+    "The loss before each step, while the learning rate rises, until the loss explodes. Changes the model."
+    optimizer, device, losses = make_optimizer(model, config), next(model.parameters()).device, []
     for step, rate in enumerate(rates):
         for group in optimizer.param_groups: group["lr"] = rate
         loss = model(**{k: v.to(device) for k, v in batches(step % len(batches)).items()}).loss
@@ -69,9 +62,29 @@ def range_test(model: nn.Module,     # called as model(**batch); stays as it is
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         optimizer.step()
         optimizer.zero_grad()
+    return losses
+
+def range_test(model: nn.Module,     # called as model(**batch); stays as it is
+               batches,              # a function of the step with a length
+               low: float = 1e-6,    # first learning rate
+               high: float = 10.0,   # last learning rate
+               steps: int | None = None,  # steps between them; default: as many as there are batches
+               config: TrainingConfig = TrainingConfig(),  # gives the optimizer's other numbers and clipping
+               ) -> RangeTest:
+    """Raise the learning rate until the loss explodes (Smith 2017) and suggest one.
+
+    Raises `ValueError` for rates or steps without meaning, if the loss never fell, or if it is no number."""
+    steps = len(batches) if steps is None else steps
+    if not 0 < low <= high < math.inf:
+        raise ValueError(f"rates from {low} to {high}; low must be above 0 and not above high")
+    if steps < 10: raise ValueError(f"{steps} steps are too few to see where the loss falls; take at least 10")
+    rates = np.geomspace(low, high, steps).tolist()
+    losses = _rising_losses(copy.deepcopy(model).train(), batches, rates, config)
+    if not losses: raise ValueError("the first loss is no number: the model or its first batch is damaged")
     smoothed = np.array(smooth(losses, window=5))
     lowest = int(smoothed.argmin())
-    if low < high and lowest < 5: raise ValueError(f"the loss never fell between the rates {low:g} and {high:g}; start from a smaller one")
+    if low < high and lowest < 5:
+        raise ValueError(f"the loss never fell between the rates {low:g} and {high:g}; start from a smaller one")
     slope = np.gradient(smoothed[:lowest + 1]) if lowest else np.zeros(1)
     return RangeTest(rates[:len(losses)], losses, rates[int(slope.argmin())])
 
@@ -84,14 +97,31 @@ def grid(**choices: Sequence,  # for each name the values to try
 # %% ../nbs/1_from_scratch/22_tuning.ipynb #c36d4ae5
 @dataclass(frozen=True)
 class Range:
-    "Numbers to choose from. Whole numbers if both ends are whole."
+    "Numbers to choose from. Whole numbers if both ends are whole. Raises `ValueError` for an empty or endless range."
     low: float         # smallest value
     high: float        # largest value
     log: bool = False  # draw the logarithm evenly: as many between 0.001 and 0.01 as between 0.01 and 0.1
 
     def __post_init__(self):
-        if not self.low < self.high: raise ValueError(f"a range from {self.low} to {self.high} is empty; low must be below high")
-        if self.log and self.low <= 0: raise ValueError(f"a logarithmic range cannot start at {self.low}; it must be above 0")
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"a range from {self.low} to {self.high} is empty or endless; give low below high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range cannot start at {self.low}; it must be above 0")
+
+    @property
+    def whole(self) -> bool:
+        "Whether only whole numbers are drawn."
+        return isinstance(self.low, Integral) and isinstance(self.high, Integral)
+
+    def draw(self,
+             rng: np.random.Generator,  # the source of chance
+             ) -> int | float:
+        "One number at random."
+        if self.whole and not self.log: return int(rng.integers(self.low, self.high + 1))
+        edge = 0.5 if self.whole else 0.0           # rounding gives the ends as much room as the others
+        low, high = self.low - edge, self.high + edge
+        value = math.exp(rng.uniform(math.log(low), math.log(high))) if self.log else rng.uniform(low, high)
+        return min(max(round(value), int(self.low)), int(self.high)) if self.whole else float(value)
 
 Space = dict[str, Range | Sequence]  # name → a range, or a list of values
 Run = Callable[[dict, Callable[[float], None]], float]  # setting, report → loss; it may call report(loss) on the way
@@ -100,38 +130,43 @@ def draw(space: Space,              # what may be chosen
          rng: np.random.Generator,  # the source of chance
          ) -> dict:
     "One setting at random."
-    def one(choice):
-        if not isinstance(choice, Range): return choice[int(rng.integers(len(choice)))]
-        if isinstance(choice.low, int) and isinstance(choice.high, int) and not choice.log: return int(rng.integers(choice.low, choice.high + 1))
-        if choice.log: return float(np.exp(rng.uniform(np.log(choice.low), np.log(choice.high))))
-        return float(rng.uniform(choice.low, choice.high))
-    return {name: one(choice) for name, choice in space.items()}
+    return {name: choice.draw(rng) if isinstance(choice, Range) else choice[int(rng.integers(len(choice)))]
+            for name, choice in space.items()}
+
+def _loss_of(run: Run, setting: dict, report: Callable[[float], None]) -> float:
+    "The loss of one setting; infinite where training diverged or the loss is NaN."
+    try: loss = float(run(setting, report))
+    except FloatingPointError: return math.inf
+    return math.inf if math.isnan(loss) else loss
+
+def _check_budget(trials: int, minutes: float | None = None) -> None:
+    if trials < 1: raise ValueError(f"trials is {trials}; give at least 1")
+    if minutes is not None and not minutes >= 0: raise ValueError(f"minutes is {minutes}; give 0 or more, or None")
 
 def random_search(run: Run,         # trains one setting, returns its loss
                   space: Space,     # what may be chosen
                   trials: int = 10, # runs
                   seed: int = 0,    # fixes the settings
                   ) -> list[dict]:  # settings with their `loss`, best first; infinite where the run diverged
-    "Try settings drawn at random."
-    rng, tried = np.random.default_rng(seed), []
-    for _ in range(trials):
-        setting = draw(space, rng)
-        try: loss = run(setting, lambda loss: None)
-        except FloatingPointError: loss = math.inf
-        tried.append({**setting, "loss": loss})
+    "Try settings drawn at random. Raises `ValueError` for no trials."
+    _check_budget(trials)
+    rng = np.random.default_rng(seed)
+    settings = [draw(space, rng) for _ in range(trials)]
+    tried = [{**setting, "loss": _loss_of(run, setting, lambda loss: None)} for setting in settings]
     return sorted(tried, key=lambda t: t["loss"])
 
 # %% ../nbs/1_from_scratch/22_tuning.ipynb #92c5aa1b
 def _digest(*numbers: int) -> int: return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")
 
 def _in_words(space: Space) -> str:
-    return json.dumps({name: asdict(c) if isinstance(c, Range) else list(c) for name, c in space.items()}, sort_keys=True)
+    choices = {name: asdict(c) if isinstance(c, Range) else list(c) for name, c in space.items()}
+    return json.dumps(choices, sort_keys=True)
 
 def _suggest(trial, space: Space) -> dict:
     "Let Optuna choose one setting."
     def one(name, c):
         if not isinstance(c, Range): return trial.suggest_categorical(name, list(c))
-        if isinstance(c.low, int) and isinstance(c.high, int) and not c.log: return trial.suggest_int(name, c.low, c.high)
+        if c.whole: return trial.suggest_int(name, int(c.low), int(c.high), log=c.log)
         return trial.suggest_float(name, c.low, c.high, log=c.log)
     return {name: one(name, c) for name, c in space.items()}
 
@@ -139,11 +174,13 @@ def _open_study(storage: Path, name: str, space: Space):
     import optuna
     loudness = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try: study = optuna.create_study(storage=f"sqlite:///{storage}", study_name=name, direction="minimize", load_if_exists=True,
-                                     pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
+    try: study = optuna.create_study(storage=f"sqlite:///{storage}", study_name=name, direction="minimize",
+                                     load_if_exists=True, pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
     finally: optuna.logging.set_verbosity(loudness)
     found = study.user_attrs.get("space", _in_words(space))
-    if found != _in_words(space): raise ValueError(f"{storage} holds a study {name!r} of another space, {found}; choose another name or another file")
+    if found != _in_words(space):
+        raise ValueError(f"{storage} holds a study {name!r} of another space, {found}; choose another name or another "
+                         "file")
     study.set_user_attr("space", found)
     return study
 
@@ -161,7 +198,11 @@ def tune(run: Run,                      # trains one setting, calls report(loss)
          name: str = "tuning",          # the study's name in the file
          seed: int = 0,                 # fixes the suggestions
          ):                             # an `optuna.Study`: .best_params, .best_value, .trials
-    "Search with TPE and median pruning. Interrupt it at any time: the same call goes on and finds the same."
+    """Search with TPE and median pruning. Interrupt it at any time: the same call goes on and finds the same.
+
+    A run that diverges, or whose loss is NaN, has an infinite loss. Raises `ValueError` for a budget without meaning,
+    another space, a file that is no database, and while another process searches."""
+    _check_budget(trials, minutes)
     try: from optuna.exceptions import StorageInternalError
     except ImportError as error: raise ImportError("the search needs Optuna: pip install optuna") from error
     from sqlalchemy.exc import SQLAlchemyError
@@ -169,31 +210,40 @@ def tune(run: Run,                      # trains one setting, calls report(loss)
     storage.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{storage}.lock", timeout=0): return _tune(run, space, storage, trials, minutes, name, seed)
-    except Timeout as error: raise ValueError(f"another process is tuning into {storage}; wait for it, or choose another file") from error
+    except Timeout as error:
+        raise ValueError(f"another process is tuning into {storage}; wait for it, or choose another file") from error
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise ValueError(f"{storage} cannot be used as a database of trials ({str(error.__cause__ or error).splitlines()[0]}). Free the disk or "
-                         "close the program that uses the file and run this again, or choose another file; finished trials are kept") from error
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"{storage} cannot be used as a database of trials ({reason}). Free the disk or close the "
+                         "program that uses the file and run this again, or choose another file; finished trials are "
+                         "kept") from error
+
+def _run_trial(study, run: Run, space: Space) -> None:
+    "Ask Optuna for one setting, run it, tell how it ended."
+    import optuna
+    from optuna.trial import TrialState
+    trial, step = study.ask(), itertools.count()
+    setting = _suggest(trial, space)
+    def report(loss: float) -> None:
+        trial.report(loss, next(step))
+        if trial.should_prune(): raise optuna.TrialPruned()
+    try: loss, state = _loss_of(run, setting, report), TrialState.COMPLETE
+    except optuna.TrialPruned: loss, state = None, TrialState.PRUNED
+    except BaseException:
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+    study.tell(trial, loss, state)
 
 def _tune(run: Run, space: Space, storage: Path, trials: int, minutes: float | None, name: str, seed: int):
     study = _open_study(storage, name, space)
     import optuna
     from optuna.trial import TrialState
-    for trial in study.get_trials(states=(TrialState.RUNNING,)): study.tell(trial.number, state=TrialState.FAIL)  # cut off
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)               # it was cut off
     until = time.monotonic() + (math.inf if minutes is None else 60 * minutes)
     while (done := len(finished(study))) < trials and time.monotonic() < until:
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=_digest(seed, done))
-        trial = study.ask()
-        setting, step = _suggest(trial, space), itertools.count()
-        def report(loss: float) -> None:
-            trial.report(loss, next(step))
-            if trial.should_prune(): raise optuna.TrialPruned()
-        try: loss, state = run(setting, report), TrialState.COMPLETE
-        except optuna.TrialPruned: loss, state = None, TrialState.PRUNED
-        except FloatingPointError: loss, state = math.inf, TrialState.COMPLETE
-        except BaseException:
-            study.tell(trial, state=TrialState.FAIL)
-            raise
-        study.tell(trial, loss, state)
+        _run_trial(study, run, space)
     return study
 
 # %% ../nbs/1_from_scratch/22_tuning.ipynb #2e32e911
@@ -211,7 +261,8 @@ def draw_trials(trials: list[dict],  # settings with their `loss`
         return (scale(value) - scale(c.low)) / (scale(c.high) - scale(c.low))
     names = [*space, "loss"]
     for i, trial in reversed(list(enumerate(trials))):
-        style = dict(color="#b5483a", linewidth=2, marker="o", markersize=4) if i < best else dict(color="#9aa3ad", linewidth=0.8, linestyle="--")
+        style = dict(color="#b5483a", linewidth=2, marker="o", markersize=4)
+        if i >= best: style = dict(color="#9aa3ad", linewidth=0.8, linestyle="--")
         ax.plot([position(n, trial[n]) for n in names], label={0: f"best {best}", best: "others"}.get(i), **style)
     for x, name in enumerate(names):
         ax.axvline(x, color="black", linewidth=0.8)

@@ -2,9 +2,10 @@
 
 Usage: python experiments/customization.py [--seeds 0 1 2] [--sentences 192] [--epochs 4] [--out FILE]
 
-Writes llmcourse/measured/customization.json, a row for each arm and seed: macro-F1 on the validation split, the distance
-of the weights from their start, and the share of halves of sentences that the model can still match. About eight minutes
-on one core. What the file holds already is not measured again; a file begun with other settings is refused.
+Writes llmcourse/measured/customization.json, a row for each arm and seed: macro-F1 on the validation split, the
+distance of the weights from their start, and the share of halves of sentences that the model can still match. About
+eight minutes on one core. What the file holds already is not measured again; a file begun with other settings is
+refused.
 """
 import argparse
 import json

@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python experiments/monitoring.py            (about five minutes on one core)
 
-Writes llmcourse/measured/monitoring.json. Each seed trains the classifier of the lesson on two thirds of the Amazon training
-reviews. Then, as the lesson does with its one model: alarms in seven windows of Amazon test reviews in random order, and in
-seven of tweets drawn at random; macro-F1 on both; alarms in the same windows of reviews when a wrong model with moved cuts
-labels them. Rates are shares of windows.
+Writes llmcourse/measured/monitoring.json. Each seed trains the classifier of the lesson on two thirds of the Amazon
+training reviews. Then, as the lesson does with its one model: alarms in seven windows of Amazon test reviews in
+random order, and in seven of tweets drawn at random; macro-F1 on both; alarms in the same windows of reviews when a
+wrong model with moved cuts labels them. Rates are shares of windows.
 """
 import json
 from pathlib import Path
@@ -46,9 +46,15 @@ def small_classifier(rows, tokenizer, epochs: int, seed: int):
     scale = get_scale("tiny")
     torch.manual_seed(seed)
     model = Classifier(scale.model_config(len(tokenizer)), LABELS)
-    batches = ClassificationBatches(tokenizer([row["text"] for row in rows])["input_ids"], [row["label"] for row in rows],
-                                    batch_size=32, epochs=epochs, pad_id=tokenizer.pad_token_id, context=scale.context,
-                                    seed=seed)
+    batches = ClassificationBatches(
+        tokenizer([row["text"] for row in rows])["input_ids"],
+        [row["label"] for row in rows],
+        batch_size=32,
+        epochs=epochs,
+        pad_id=tokenizer.pad_token_id,
+        context=scale.context,
+        seed=seed,
+    )
     train(model, batches, TrainingConfig(seed=seed), title=f"seed {seed}")
     return lambda texts: predict_probabilities(model, tokenizer, texts, batch_size=256)
 

@@ -140,8 +140,8 @@ class Objective:
         for kind in ("at_least", "at_most", "clock"):
             bound = getattr(self, kind).get(self.metric)
             if bound is not None:
-                raise ValueError(f"{self.metric} has the target {self.target} and the bound {bound} in {kind}; give what "
-                                 "it must reach once, as the target")
+                raise ValueError(f"{self.metric} has the target {self.target} and the bound {bound} in {kind}; give "
+                                 "what it must reach once, as the target")
         for name, bound in {self.metric: self.target, **self.at_least, **self.at_most, **self.clock}.items():
             if not isinstance(bound, Real) or isinstance(bound, bool) or math.isnan(bound):
                 raise ValueError(f"the bound of {name} is {bound!r}; give a number")

@@ -123,11 +123,11 @@ def _table_line(r: dict, mark: str) -> str:
 def _write(facts: DataFacts, objective: Objective, means: Means, table: list[dict], row: dict, reason: str) -> str:
     bounds = [str(check).split(":")[0][7:] for check in objective.check({})[1:]]
     heads = ("technique", "road", "base", "macro-F1", "minutes", "memory (MB)", "to ship (MB)", "verdict")
+    aim = f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}."
     lines = [
         "# Plan", "", f"**{ROADS[row['road']].capitalize()}, {row['base']}, {row['technique']}.** {reason}", "",
-        "## The data (K1)", "", *_data_lines(facts), "",
-        "## The objective (K2)", "",
-        f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}.", "", *[f"- {bound}" for bound in bounds], "", "## The means (K3)", "", _limit_line(means), "",
+        "## The data (K1)", "", *_data_lines(facts), "", "## The objective (K2)", "", aim, "",
+        *[f"- {bound}" for bound in bounds], "", "## The means (K3)", "", _limit_line(means), "",
         "## The trade (K4)", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for r in sorted(table, key=lambda r: -r["macro_f1"]):
         chosen = r["technique"] == row["technique"]

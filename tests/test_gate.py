@@ -25,7 +25,9 @@ def folder(tmp_path):
     "A classifier that was never trained, evaluated all the same."
     tokenizer = train_tokenizer(["the screen is lovely", "it broke in a week"] * 20, 300)
     torch.manual_seed(0)
-    model = Classifier(GPTConfig(vocab_size=len(tokenizer), d_model=32, n_layers=1, n_heads=2, d_ff=64, context=32), LABELS)
+    model = Classifier(
+        GPTConfig(vocab_size=len(tokenizer), d_model=32, n_layers=1, n_heads=2, d_ff=64, context=32), LABELS
+    )
     save_checkpoint(model, tokenizer, tmp_path/"model")
     record_evaluation(tmp_path/"model", EASY, {"macro_f1": 0.5})
     return tmp_path/"model"
@@ -114,7 +116,9 @@ def test_a_body_in_chunks_is_counted(folder, headers):
     with running_server(folder) as address:
         where = urlsplit(address)
         with socket.create_connection((where.hostname, where.port), timeout=30) as connection:
-            connection.sendall(f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n\r\n".encode())
+            connection.sendall(
+                f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n\r\n".encode()
+            )
             try:
                 for _ in range(MAX_BYTES // 0x10000 + 2): connection.sendall(chunk)
             except OSError: pass                                # turned away in the middle, which is as good
@@ -135,7 +139,9 @@ def test_a_text_that_takes_long_to_clean_holds_nobody_up(folder, monkeypatch):
     monkeypatch.setattr(serving, "clean_text", slow)
     with running_server(create_app(folder)) as address:
         answers = []
-        asking = threading.Thread(target=lambda: answers.append(httpx.post(f"{address}/predict", json={"texts": ["slow"]}, timeout=90)))
+        asking = threading.Thread(
+            target=lambda: answers.append(httpx.post(f"{address}/predict", json={"texts": ["slow"]}, timeout=90))
+        )
         asking.start()
         assert cleaning.wait(60)
         try: assert httpx.get(f"{address}/healthz", timeout=30).status_code == 200 and not answers

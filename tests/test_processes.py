@@ -2,7 +2,6 @@
 import json
 import os
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -115,7 +114,9 @@ def found(tmp_path_factory) -> dict[int, dict]:
 @pytest.mark.parametrize("name", NAMES)
 def test_two_processes_end_with_the_weights_of_one(found, name):
     one, two = found[1][name], found[2][name]
-    worst = max(abs(a - b) for p, q in zip(one["weights"], two["weights"], strict=True) for a, b in zip(p, q, strict=True))
+    worst = max(
+        abs(a - b) for p, q in zip(one["weights"], two["weights"], strict=True) for a, b in zip(p, q, strict=True)
+    )
     assert worst < 1e-4 and one["tokens"] == two["tokens"]
     assert max([abs(a - b) for a, b in zip(one["losses"], two["losses"], strict=True)], default=0) < 1e-4
 

@@ -2,9 +2,9 @@
 
 Usage: python tools/other_seeds.py OFFSET NB [NB..]   each lesson with every seed moved by OFFSET
 
-Every fixed seed of torch and numpy is moved, inside the course as well as in its lessons: `torch.manual_seed(0)` becomes
-`torch.manual_seed(OFFSET)`. The lesson runs in a process of its own, and nothing is stored. Tests on fixed draws, such as
-a resumed run against an uninterrupted one, go on holding, since both sides move.
+Every fixed seed of torch and numpy is moved, inside the course as well as in its lessons: `torch.manual_seed(0)`
+becomes `torch.manual_seed(OFFSET)`. The lesson runs in a process of its own, and nothing is stored. Tests on fixed
+draws, such as a resumed run against an uninterrupted one, go on holding, since both sides move.
 """
 import os
 import subprocess

@@ -1,12 +1,12 @@
-"Text functions a stranger can reach take time that grows with the text and not with its square; bad input costs itself."
+"Crowds of like texts cost linear time, opposites are no copies, the test loses no row, bad input costs itself."
 import time
 
 import pytest
 from datasets import Dataset, DatasetDict
 
 from llmcourse.applications import process_folder, split_sentences
-from llmcourse.deduplication import (CROWD, contamination, count_negations, decontaminate, extra_copies, near_duplicates,
-                                     ngram_overlap, normal_form, repeated_lines)
+from llmcourse.deduplication import (CROWD, contamination, count_negations, decontaminate, extra_copies,
+                                     near_duplicates, ngram_overlap, normal_form, repeated_lines)
 from llmcourse.pipeline import DOCUMENT_STEPS, SENTENCE_STEPS, Change, Drop, Pipeline
 from llmcourse.tokenizer import BPE
 
@@ -68,7 +68,8 @@ def test_opposites_stay():
 
 def test_the_test_loses_no_row(tmp_path):
     texts = {"train": ["It broke after a week!", "Fine."], "validation": ["it broke after a week", "Fine!"],
-             "test": ["It broke after a week.", "IT BROKE AFTER A WEEK", "Der Akku war nach zwei Wochen leer.", "|=|;{}"]}
+             "test": ["It broke after a week.", "IT BROKE AFTER A WEEK", "Der Akku war nach zwei Wochen leer.",
+                      "|=|;{}"]}
     data = DatasetDict({split: Dataset.from_dict({"text": rows}) for split, rows in texts.items()})
     for steps in (SENTENCE_STEPS, DOCUMENT_STEPS):
         kept, reports = Pipeline(steps, tmp_path)(data)
@@ -77,7 +78,8 @@ def test_the_test_loses_no_row(tmp_path):
 
 
 def test_a_failing_step_is_reported_and_nothing_else_is_lost(tmp_path):
-    data = DatasetDict(train=Dataset.from_dict({"text": ["fine", "bad", "well"]}), test=Dataset.from_dict({"text": ["bad"]}))
+    data = DatasetDict(train=Dataset.from_dict({"text": ["fine", "bad", "well"]}),
+                       test=Dataset.from_dict({"text": ["bad"]}))
     def fussy(text): return text if text != "bad" else 1 / 0
     kept, (report,) = Pipeline([Change(fussy)], tmp_path)(data)
     assert list(kept["train"]["text"]) == ["fine", "well"] and report.failed == 2 and len(kept["test"]) == 0

@@ -35,7 +35,8 @@ def on_another_device(model: nn.Module, use) -> None:
             for name, b in list(module._buffers.items()):
                 if b is not None: module._buffers[name] = b.to("lazy:0")
         try: use(model)
-        except Exception as error: assert "same device" not in str(error), str(error)[:200]   # the stand-in ends elsewhere
+        except Exception as error:                                    # the stand-in ends elsewhere
+            assert "same device" not in str(error), str(error)[:200]
 
 
 def test_the_stand_in_notices_a_mistake(tokenizer):
@@ -64,11 +65,13 @@ def test_inputs_follow_a_language_model(tokenizer, use):
 def test_package_data_are_shipped():
     "Every folder of data inside the package is named in setup.py, or a wheel would lack it."
     shipped = set(re.findall(r'"([\w]+)/\*"', (ROOT/"setup.py").read_text(encoding="utf-8")))
-    folders = {path.name for path in (ROOT/"llmcourse").iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
+    inside = [path.name for path in (ROOT/"llmcourse").iterdir() if path.is_dir()]
+    folders = {name for name in inside if not name.startswith(("_", "."))}
     assert folders == shipped
 
 
 def test_colours_stand_in_one_file():
     "Templates take their colours from palette.css; no second palette grows beside it."
     for path in (ROOT/"llmcourse"/"templates").iterdir():
-        if path.name != "palette.css": assert not re.findall(r"#[0-9a-fA-F]{6}\b", path.read_text(encoding="utf-8")), path.name
+        if path.name == "palette.css": continue
+        assert not re.findall(r"#[0-9a-fA-F]{6}\b", path.read_text(encoding="utf-8")), path.name

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PORT ?= 8888
 
 .DEFAULT_GOAL := help
-.PHONY: help course test bench lab docs preview lessons clean
+.PHONY: help course test check bench lab docs preview lessons clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ course: $(READY)  ## build a model from scratch, evaluate it, serve it, ask it (
 
 test: $(READY)  ## run every lesson as a test, then the checks on the project (under 30 minutes)
 	$(BIN)/python -m pytest tests
+
+check: $(READY)  ## the checks on the project, and only the lessons that changed since the last commit (minutes)
+	$(BIN)/python tools/check.py
 
 bench: $(READY)  ## measure speed beside peers, one script after another (best on a quiet machine)
 	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -2,11 +2,10 @@
 
 Usage: python bench/lm_eval.py 2>/dev/null      about a minute
 
-The task is written here as YAML over a local JSON file, so nothing is fetched. lm-eval puts the marker before each text
-itself, and our tokenizer does so too; `add_bos_token=False` leaves it at one. Without that the marker is predicted
-after a marker, which no training text ever showed, and the figure is too high; that one is printed as well. Texts longer
-than the context are cut at different places by the two, so they are counted apart.
-"""
+The task is written here as YAML over a local JSON file, so nothing is fetched. lm-eval puts the marker before each
+text itself, and our tokenizer does so too; `add_bos_token=False` leaves it at one. Without that the marker is
+predicted after a marker, which no training text ever showed, and the figure is too high; that one is printed as well.
+Texts longer than the context are cut at different places by the two, so they are counted apart. """
 import json
 import os
 import sys
@@ -14,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]   # this file is no package
+sys.path = [
+    p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent
+]  # this file is no package
 
 import lm_eval
 from lm_eval.tasks import TaskManager
@@ -44,8 +45,14 @@ def by_lm_eval(texts: list[str], **model_args) -> float:
         file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
         (Path(folder)/"task.yaml").write_text(TASK.format(file=file), encoding="utf-8")
         found = lm_eval.simple_evaluate(
-            model="hf", model_args={"pretrained": str(CHECKPOINT), "dtype": "float32", **model_args}, device="cpu", batch_size=16,
-            tasks=["course_sentences"], task_manager=TaskManager(include_path=folder), bootstrap_iters=0)
+            model="hf",
+            model_args={"pretrained": str(CHECKPOINT), "dtype": "float32", **model_args},
+            device="cpu",
+            batch_size=16,
+            tasks=["course_sentences"],
+            task_manager=TaskManager(include_path=folder),
+            bootstrap_iters=0,
+        )
     return found["results"]["course_sentences"]["bits_per_byte,none"]
 
 

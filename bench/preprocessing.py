@@ -50,14 +50,24 @@ def step_seconds() -> dict[str, float]:
 
 
 def main() -> None:
-    runs = {n: json.loads(subprocess.run([sys.executable, __file__, str(n)], check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-            for n in (1, 2)}
+    runs = {
+        n: json.loads(
+            subprocess.run(
+                [sys.executable, __file__, str(n)], check=True, capture_output=True, text=True
+            ).stdout.splitlines()[-1]
+        )
+        for n in (1, 2)
+    }
     print(f"{'processes':>9} {'sentences/s':>12} {'ratio':>6} {'peak MB':>8} {'before, MB':>10}")
     for n, run in runs.items():
-        print(f"{n:9} {run['came'] / run['seconds']:12,.0f} {runs[1]['seconds'] / run['seconds']:6.2f} {max(run['own'], run['child']):8,.0f} {run['before']:10,.0f}")
+        print(
+            f"{n:9} {run['came'] / run['seconds']:12,.0f} {runs[1]['seconds'] / run['seconds']:6.2f} "
+            f"{max(run['own'], run['child']):8,.0f} {run['before']:10,.0f}"
+        )
     print(f"{runs[1]['came']:,} sentences came, {runs[1]['left']:,} are left")
     seconds = step_seconds()
-    for name, value in seconds.items(): print(f"{name:20} {value:6.2f} s  {value / sum(seconds.values()):5.0%} of the steps")
+    for name, value in seconds.items():
+        print(f"{name:20} {value:6.2f} s  {value / sum(seconds.values()):5.0%} of the steps")
 
 
 if __name__ == "__main__":

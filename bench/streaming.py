@@ -2,10 +2,10 @@
 
 Usage: python bench/streaming.py [GIGABYTES]      5 unless told
 
-Each reader gets a tenth of the size and then the whole of it, made by repeating real reviews, in a process of its own;
-texts become documents, and these go into one Parquet file. Beside each: a bare loop over the same bytes with the parser
-of the standard library (pyarrow, for Parquet), which keeps nothing. Seconds are of processor time; ratios are of one run on one machine.
-"""
+Each reader gets a tenth of the size and then the whole of it, made by repeating real reviews, in a process of its
+own; texts become documents, and these go into one Parquet file. Beside each: a bare loop over the same bytes with the
+parser of the standard library (pyarrow, for Parquet), which keeps nothing. Seconds are of processor time; ratios are
+of one run on one machine. """
 import csv
 import io
 import json
@@ -26,7 +26,9 @@ def write_inputs(folder: Path, size: int) -> None:
     "A block for each kind of table; of Parquet, which cannot be repeated, a whole file of many equal row groups."
     rows = load_data("amazon")["train"].to_pandas()
     texts = [" ".join(group) for _, group in rows.groupby("group").text]
-    (folder/"block.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts) * 5, encoding="utf-8")
+    (folder / "block.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in texts) * 5, encoding="utf-8"
+    )
     with (folder/"block.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "id"), *zip(texts, range(len(texts)))])
     group = pa.table({"text": texts * 20})
@@ -43,7 +45,8 @@ def opened(folder: Path, kind: str, part: str, size: int):
 
 def bare(file, kind: str) -> int:
     "Parse and forget."
-    if kind == ".parquet": return sum(len(batch.column(0).to_pylist()) for batch in pq.ParquetFile(file).iter_batches(columns=["text"]))
+    if kind == ".parquet":
+        return sum(len(batch.column(0).to_pylist()) for batch in pq.ParquetFile(file).iter_batches(columns=["text"]))
     if kind == ".csv": return sum(1 for _ in csv.reader(io.TextIOWrapper(file, "utf-8", newline="")))
     return sum(1 for line in file if json.loads(line)["text"])
 
@@ -74,12 +77,27 @@ def main(gigabytes: float = 5) -> None:
         for kind in TABLES:
             got = {}
             for part, how in (("tenth", "bare"), ("tenth", "ours"), ("whole", "ours")):
-                command = [sys.executable, __file__, "child", folder, kind, part, str(size if part == "whole" else size // 10), how]
-                got[part, how] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+                command = [
+                    sys.executable,
+                    __file__,
+                    "child",
+                    folder,
+                    kind,
+                    part,
+                    str(size if part == "whole" else size // 10),
+                    how,
+                ]
+                got[part, how] = json.loads(
+                    subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+                )
             tenth, whole, plain = got["tenth", "ours"], got["whole", "ours"], got["tenth", "bare"]
-            print(f"{kind[1:]:8} {gigabytes:g} GB, {whole['rows']:,} texts: {whole['seconds']:.0f} s, {size / 1e6 / whole['seconds']:.0f} MB/s, "
-                  f"peak {whole['peak']:.0f} MB (a tenth of it: {tenth['peak']:.0f} MB); "
-                  f"{tenth['seconds'] / plain['seconds']:.1f} times a loop that only parses", flush=True)
+            print(
+                f"{kind[1:]:8} {gigabytes:g} GB, {whole['rows']:,} texts: {whole['seconds']:.0f} s, "
+                f"{size / 1e6 / whole['seconds']:.0f} MB/s, "
+                f"peak {whole['peak']:.0f} MB (a tenth of it: {tenth['peak']:.0f} MB); "
+                f"{tenth['seconds'] / plain['seconds']:.1f} times a loop that only parses",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

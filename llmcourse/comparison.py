@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -21,25 +20,29 @@ import numpy as np
 import torch
 from datasets import DatasetDict
 from safetensors.torch import save
+from torch import nn
 from tqdm.auto import tqdm
 
 from .adapters import add_adapters
 from .collection import peak_memory
 from .customization import customize, halves_matched
-from .data import ARCHIVE_SHA256, LABELS, atomic_path, load_data
+from .data import LABELS, atomic_path, load_data
 from .evaluation import bootstrap_interval, latency_ms, paired_difference, predict_probabilities, score
 from .finetuning import FINE_TUNING, finetune, prepare
 from .lora import add_lora
-from .model import Classifier, GPTConfig, LanguageModel, load_checkpoint
+from .model import Classifier, GPTConfig, LanguageModel, Output, load_checkpoint
+from .objectives import read_measured
 from .preprocessing import clean
-from .pretrained import course_gpt, load_pretrained
+from .pretrained import course_gpt, embed, linear_probe, load_pretrained, mean_vectors
 from .prompt_learning import PrefixTuning, word_states
 from .techniques import count_parameters, fit_head
-from .training import ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train
+from .training import (
+    ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, provenance, train)
+from .uncertainty import mean_interval
 
 # %% auto #0
-__all__ = ['CONTENDERS', 'ROADS', 'Contender', 'shipped_bytes', 'measure', 'run_job', 'compare', 'stored_comparison', 'average',
-           'difference', 'settings_to_choose', 'lines_of_code', 'Verdict', 'verdicts']
+__all__ = ['CONTENDERS', 'ROADS', 'LinearProbe', 'Contender', 'shipped_bytes', 'measure', 'run_job', 'compare', 'job_file',
+           'stored_comparison', 'average', 'difference', 'settings_to_choose', 'Verdict', 'verdicts']
 
 # %% ../nbs/4_choosing/35_comparison.ipynb #b97da261
 def _steady(rate: float, seed: int) -> TrainingConfig:
@@ -62,6 +65,34 @@ def _everything(data: DatasetDict, epochs: int, seed: int) -> tuple:
 def _gently(data: DatasetDict, epochs: int, seed: int) -> tuple:
     return customize("minilm", data, epochs=epochs, seed=seed)[:2]
 
+class LinearProbe(nn.Module):
+    "A frozen encoder, the mean of its token vectors, and one linear layer on top (Alain & Bengio 2016)."
+    def __init__(self,
+                 encoder: nn.Module,  # a classifier of transformers; its own head is not used
+                 probe,               # a fitted `LogisticRegression`, from `linear_probe`
+                 ):
+        super().__init__()
+        self.model, self.config = encoder.requires_grad_(False), encoder.config
+        self.score = nn.Linear(*probe.coef_.shape[::-1])
+        with torch.no_grad():
+            self.score.weight.copy_(torch.tensor(probe.coef_))
+            self.score.bias.copy_(torch.tensor(probe.intercept_))
+
+    def forward(self,
+                input_ids: torch.Tensor,       # (batch, time)
+                attention_mask: torch.Tensor,  # (batch, time), 0 for padding
+                ) -> Output:                   # logits (batch, labels)
+        batch = {"input_ids": input_ids, "attention_mask": attention_mask}
+        return Output(None, self.score(mean_vectors(self.model, batch)))
+
+def _probe(data: DatasetDict, epochs: int, seed: int) -> tuple:
+    "One pass over the sentences; `epochs` changes nothing."
+    model, tokenizer = load_pretrained("minilm", LABELS, seed)
+    vectors = embed(model, tokenizer, list(data["train"]["text"]))
+    labels, reviews = list(data["train"]["label"]), list(data["train"]["group"])
+    return LinearProbe(model, linear_probe(vectors, labels, reviews)), tokenizer
+
+# %% ../nbs/4_choosing/35_comparison.ipynb #05baf0aa
 def _frozen(data: DatasetDict, epochs: int, seed: int, adapt: Callable, rate: float) -> tuple:
     "MiniLM as it is, its head fitted; then `adapt` adds what trains."
     model, tokenizer = load_pretrained("minilm", LABELS, seed)
@@ -70,12 +101,8 @@ def _frozen(data: DatasetDict, epochs: int, seed: int, adapt: Callable, rate: fl
                       seed=seed)
     torch.manual_seed(seed)
     model, title = adapt(fit_head(model, batches(epochs=1)), tokenizer), f"{adapt.__name__.strip('_')}, seed {seed}"
-    if rate: train(model, batches(epochs=epochs), _steady(rate, seed), title=title)
+    train(model, batches(epochs=epochs), _steady(rate, seed), title=title)
     return model, tokenizer
-
-def _head(model, tokenizer):
-    model.requires_grad_(False).classifier.requires_grad_(True)
-    return model
 
 def _prefix(model, tokenizer):
     return PrefixTuning(model, word_states(model, tokenizer, "is this review negative, neutral or positive?", 10))
@@ -96,7 +123,7 @@ CONTENDERS = {c.technique: c for c in (
     Contender("from scratch", "A1", _from_scratch),
     Contender("everything", "A2", _everything),
     Contender("gently", "A3", _gently),
-    Contender("head only", "A3", partial(_frozen, adapt=_head, rate=0)),
+    Contender("linear probe", "A3", _probe),
     Contender("prefix", "A3", partial(_frozen, adapt=_prefix, rate=3e-2)),
     Contender("adapters", "A3", partial(_frozen, adapt=_adapters, rate=2e-3)),
     Contender("LoRA", "A3", partial(_frozen, adapt=_lora, rate=1e-3)),
@@ -118,7 +145,11 @@ def _pretraining(scale: Scale, steps: int) -> float:
     train(model, batches, title="pre-training")
     return (time.process_time() - start) / steps * in_all
 
-def _body(model): return getattr(model, "model", model) if isinstance(model, PrefixTuning) else model
+def _body(model): return model.model if isinstance(model, (PrefixTuning, LinearProbe)) else model
+
+def _some(split, most: int | None):
+    "At most so many sentences, drawn at random: the files are sorted by product."
+    return split if most is None or len(split) <= most else split.shuffle(seed=0).select(range(most))
 
 def measure(technique: str,                # a key of `CONTENDERS`
             seed: int,                     # for the head, the order and dropout
@@ -128,33 +159,41 @@ def measure(technique: str,                # a key of `CONTENDERS`
     "Train one contender once, and measure everything about it."
     c = CONTENDERS[technique]
     source = {name: clean(load_data(name))[0] for name in ("amazon", "tweets", "editorials")}
-    cut = lambda split, most: split.select(range(min(len(split), most or len(split))))
-    data = DatasetDict({name: cut(split, sentences) for name, split in source["amazon"].items()})
-    pairs, halves = (list(source["editorials"]["train"]["text"]), 300 if sentences is None else 50)
+    data = DatasetDict({name: _some(split, sentences) for name, split in source["amazon"].items()})
     start = time.process_time()
     model, tokenizer = c.fit(data, epochs, seed)
     seconds = time.process_time() - start
-    if c.road == "A1": seconds += _pretraining(get_scale("laptop"), 20 if sentences is None else 3)
+    before = _pretraining(get_scale("laptop"), 20 if sentences is None else 3) if c.road == "A1" else 0.0
     trainable, parameters = count_parameters(model)[:2]
-    row = {"technique": technique, "road": c.road, "seed": seed, "seconds": seconds, "peak_memory_mb": peak_memory(),
+    row = {"technique": technique, "road": c.road, "base": "course-gpt" if c.road == "A1" else "minilm", "seed": seed,
+           "seconds": seconds + before, "pretraining_seconds": before, "peak_memory_mb": peak_memory(),
            "trainable_parameters": trainable, "parameters": parameters, "bytes_shipped": shipped_bytes(model)}
-    model.eval()
-    answers = {name: predict_probabilities(model, tokenizer, list(split["text"])).argmax(-1).tolist()
-               for name, split in _tests(source, sentences).items()}
+    predict = lambda texts: predict_probabilities(model.eval(), tokenizer, texts)
+    return row | _judged(predict, source, sentences) | _forgotten(model, tokenizer, c, source, sentences) | {
+        "latency_ms": latency_ms(predict, list(data["validation"]["text"])[:20])}
+
+def _judged(predict: Callable, source: dict[str, DatasetDict], sentences: int | None) -> dict:
+    "Scores on the reviews and elsewhere, and what was said of each test review."
+    found = {}
     for name, split in _tests(source, sentences).items():
-        found = score(list(split["label"]), answers[name])
-        if name == "amazon": row |= {key: found[key] for key in ("macro_f1", "recall_negative")}
-        else: row |= {f"macro_f1_{name}": found["macro_f1"]}
+        said = predict(list(split["text"])).argmax(-1).tolist()
+        scores = score(list(split["label"]), said)
+        if name == "amazon": found |= {key: scores[key] for key in ("macro_f1", "recall_negative")} | {"answers": said}
+        else: found |= {f"macro_f1_{name}": scores["macro_f1"]}
+    return found
+
+def _forgotten(model, tokenizer, c: Contender, source: dict[str, DatasetDict], sentences: int | None) -> dict:
+    "Halves of sentences matched before and after."
+    pairs, halves = list(source["editorials"]["train"]["text"]), 300 if sentences is None else 50
     fresh = load_checkpoint(course_gpt())[0] if c.road == "A1" else load_pretrained("minilm")[0]
-    predict, asked = (lambda texts: predict_probabilities(model, tokenizer, texts)), list(data["validation"]["text"])[:20]
-    return row | {"halves_before": halves_matched(fresh, tokenizer, pairs, halves),
-                  "halves_after": halves_matched(_body(model), tokenizer, pairs, halves),
-                  "latency_ms": latency_ms(predict, asked), "answers": answers["amazon"]}
+    return {"halves_before": halves_matched(fresh, tokenizer, pairs, halves),
+            "halves_after": halves_matched(_body(model), tokenizer, pairs, halves)}
 
 def _tests(source: dict[str, DatasetDict], sentences: int | None) -> dict:
-    "The test splits: all of Amazon's, 500 sentences of each other source; or fewer."
-    most = {name: sentences or (10**9 if name == "amazon" else 500) for name in source}
-    return {name: dataset["test"].select(range(min(len(dataset["test"]), most[name]))) for name, dataset in source.items()}
+    "The test splits: all of Amazon's, the first 500 sentences of each other source; or fewer, drawn at random."
+    if sentences: return {name: _some(dataset["test"], sentences) for name, dataset in source.items()}
+    return {name: dataset["test"] if name == "amazon" else dataset["test"].select(range(500))
+            for name, dataset in source.items()}
 
 # %% ../nbs/4_choosing/35_comparison.ipynb #635d029d
 _JOB = ("import json, os, sys, threading, time; parent = int(sys.argv[1])\n"
@@ -168,7 +207,6 @@ def run_job(file: str | Path,  # where the row goes
             **job,             # arguments of `measure`
             ) -> None:
     "Measure one contender and write its row, whole or not at all."
-    torch.set_num_threads(1)
     with atomic_path(file) as scratch: scratch.write_text(json.dumps(measure(**job)), encoding="utf-8")
 
 def _start(file: Path, job: dict) -> None:
@@ -184,15 +222,18 @@ def compare(folder: str | Path,                             # gets a file a run,
             seeds: Sequence[int] = (0, 1, 2),               # one run each
             epochs: int = 3,                                # passes over the labelled sentences
             sentences: int | None = None,                   # of each split at most; None: all
-            workers: int | None = None,                     # jobs at a time; None: one a core
+            workers: int | None = None,                     # jobs at a time; None: one a core; 0: in this process
             ) -> list[dict]:                                # a row a run
     "Measure all contenders with all seeds. What the folder holds already is not measured again."
     unknown = [t for t in techniques if t not in CONTENDERS]
     if unknown: raise ValueError(f"no contender {unknown[0]!r}; there are {', '.join(CONTENDERS)}")
     folder, settings = Path(folder), {"epochs": epochs, "sentences": sentences}
-    jobs = {folder/f"{t.replace(' ', '_')}-{seed}-{epochs}-{sentences or 'all'}.json": {"technique": t, "seed": seed} | settings
+    jobs = {job_file(folder, t, seed, epochs, sentences): {"technique": t, "seed": seed} | settings
             for t in techniques for seed in seeds}
     missing = {file: job for file, job in jobs.items() if not file.exists()}
+    if workers == 0:                                        # quick, but the peak of memory is that of the whole process
+        for file, job in missing.items(): run_job(file, **job)
+        missing = {}
     with (ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool,
           tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc="comparison", leave=False) as bar):
         running = [pool.submit(_start, file, job) for file, job in missing.items()]
@@ -205,21 +246,23 @@ def compare(folder: str | Path,                             # gets a file a run,
             raise
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in jobs]
     command = f"llmcourse.comparison.compare(folder, seeds={list(seeds)}, epochs={epochs}, sentences={sentences})"
-    about = {"command": command, **settings, "seeds": list(seeds), "data (SHA-256)": ARCHIVE_SHA256[:12],
-             "python": platform.python_version(), "torch": torch.__version__,
-             "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
+    about = provenance(command, seeds, **settings)
     with atomic_path(folder/"comparison.json") as scratch:
         scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
+def job_file(folder: Path, technique: str, seed: int, epochs: int, sentences: int | None) -> Path:
+    "Where `compare` keeps the row of a run."
+    return folder/f"{technique.replace(' ', '_')}-{seed}-{epochs}-{sentences or 'all'}.json"
+
 # %% ../nbs/4_choosing/35_comparison.ipynb #f2d5cb37
-def stored_comparison() -> dict:  # about: how it was made; rows: a row a run
+def stored_comparison() -> dict:  # about: how it was made; rows: a row a run; latency: of each technique
     "The comparison that the course was written with, as `compare` measured it."
-    return json.loads((course_gpt().parent/"measured"/"comparison.json").read_text(encoding="utf-8"))
+    return read_measured("comparison")
 
 def average(rows: Sequence[dict],  # of `compare`
             ) -> list[dict]:       # a row a technique: means over its seeds, with intervals
-    "Means over the seeds; the intervals of macro-F1 and recall are cluster bootstraps over reviews with all seeds' answers."
+    "Means over the seeds; intervals of macro-F1 and recall by cluster bootstrap over reviews, with all seeds' answers."
     means = []
     for technique in dict.fromkeys(row["technique"] for row in rows):
         runs = [row for row in rows if row["technique"] == technique]
@@ -228,32 +271,41 @@ def average(rows: Sequence[dict],  # of `compare`
         truth, said, groups = _pooled(runs)
         (low, high), (recall_low, recall_high) = (bootstrap_interval(truth, said, metric, groups=groups)
                                                   for metric in ("macro_f1", "recall_negative"))
-        means.append({"technique": technique, "road": runs[0]["road"], "seeds": len(runs), **numbers,
-                      "low": low, "high": high, "recall_low": recall_low, "recall_high": recall_high,
-                      "spread": float(np.std([run["macro_f1"] for run in runs]))})
+        means.append(
+            {
+                "technique": technique,
+                "road": runs[0]["road"],
+                "base": runs[0]["base"],
+                "seeds": len(runs),
+                **numbers,
+                "low": low,
+                "high": high,
+                "recall_low": recall_low,
+                "recall_high": recall_high,
+                "spread": float(np.std([run["macro_f1"] for run in runs])),
+            }
+        )
     return means
 
 def _pooled(runs: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Truth, answers and reviews of the test sentences, the seeds one after another."
-    test = clean(load_data("amazon"))[0]["test"]
-    n = len(runs[0]["answers"])
-    truth, groups = (np.tile(list(test[column])[:n], len(runs)) for column in ("label", "group"))
+    test = _some(clean(load_data("amazon"))[0]["test"], len(runs[0]["answers"]))
+    truth, groups = (np.tile(list(test[column]), len(runs)) for column in ("label", "group"))
     return truth, np.concatenate([run["answers"] for run in runs]), groups
 
-def difference(rows: Sequence[dict],  # of `compare`
-               a: str,                # a technique
-               b: str,                # another, with the same seeds
+def difference(rows: Sequence[dict],      # of `compare`
+               a: str,                    # a technique
+               b: str,                    # another, with the same seeds
                metric: str = "macro_f1",  # a key of `score`
+               alpha: float = 0.05,       # 0.05 for a 95 % interval
                ) -> tuple[float, float, float]:  # first minus second; low, high
-    "The paired difference of two techniques over all seeds, with its 95 % interval over reviews."
+    "The paired difference of two techniques over all seeds, with its interval over reviews."
     runs = {name: [row for row in rows if row["technique"] == name] for name in (a, b)}
     truth, first, groups = _pooled(runs[a])
-    return paired_difference(truth, first, _pooled(runs[b])[1], metric, groups=groups)
+    return paired_difference(truth, first, _pooled(runs[b])[1], metric, groups=groups, alpha=alpha)
 
 # %% ../nbs/4_choosing/35_comparison.ipynb #7e3cda40
 ROADS = {"A1": "from scratch", "A2": "fine-tuning", "A3": "customization"}
-_MODULES = {"A1": ("tokenizer", "model", "training"), "A2": ("pretrained", "finetuning", "training"),
-            "A3": ("pretrained", "finetuning", "training", "techniques", "lora")}
 
 def settings_to_choose(road: str,  # A1, A2 or A3
                        ) -> list[str]:
@@ -264,52 +316,68 @@ def settings_to_choose(road: str,  # A1, A2 or A3
     if road == "A1": return sorted(own | labels | before | {f"model.{f.name}" for f in fields(GPTConfig)})
     return sorted(own | labels | {"which model"} | ({"rank", "alpha", "targets"} if road == "A3" else set()))
 
-def lines_of_code(road: str,  # A1, A2 or A3
-                  ) -> int:
-    "Lines of the course's modules that this road runs through (for A3: with LoRA), without empty ones and comments."
-    files = [course_gpt().parent/f"{module}.py" for module in _MODULES[road]]
-    lines = [line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    return sum(bool(line) and not line.startswith("#") for line in lines)
-
 @dataclass(frozen=True)
 class Verdict:
-    "What the article says, and what the figures say to it."
-    row: str     # V1 to V4
-    claim: str   # of the article
-    borne_out: str  # yes, no, or in part
-    figure: str  # one line
+    "What the article says, and what the figures say to each of its claims."
+    row: str                  # V1 to V4
+    claim: str                # of the article
+    answers: dict[str, str]   # part of the claim → yes, no, undecided, or not measured
+    figure: str               # one line
 
-def _borne_out(values: dict[str, float], least: str, most: str) -> str:
-    right = (min(values, key=values.get) == least) + (max(values, key=values.get) == most)
-    return ("no", "in part", "yes")[right]
+    @property
+    def borne_out(self) -> str:
+        "The answers in one line."
+        if len(set(self.answers.values())) == 1: return next(iter(self.answers.values()))
+        return "; ".join(f"{part}: {answer}" for part, answer in self.answers.items())
 
+def _answer(low: float, high: float) -> str:
+    "Whether a difference is above zero."
+    return "yes" if low > 0 else "no" if high < 0 else "undecided"
+
+def _extreme(rows: Sequence[dict], road: str, key: str, most: bool) -> str:
+    "Whether a road needs more of something (or less) than every contender of the other roads, over the seeds."
+    of = lambda technique: {row["seed"]: row[key] for row in rows if row["technique"] == technique}
+    techniques = {row["technique"]: row["road"] for row in rows}
+    ours = next(name for name, r in techniques.items() if r == road)
+    found = []
+    for other in (name for name, r in techniques.items() if r != road):
+        gaps = [(of(ours)[seed] - of(other)[seed]) * (1 if most else -1) for seed in of(ours)]
+        found.append(_answer(*mean_interval(gaps)[1:]) if len(gaps) > 1 else "undecided")
+    return "no" if "no" in found else "undecided" if "undecided" in found else "yes"
+
+# %% ../nbs/4_choosing/35_comparison.ipynb #ee68a274
 def verdicts(rows: Sequence[dict],  # of `compare`, with at least one contender of each road
              ) -> list[Verdict]:
-    "Hold the four verdicts of the article against a comparison."
+    "Hold the four verdicts of the article against a comparison. Raises `ValueError` if a road was not walked."
     means = average(rows)
     of = lambda road: [m for m in means if m["road"] == road]
     missing = [name for road, name in ROADS.items() if not of(road)]
     if missing: raise ValueError(f"no run of the road {missing[0]}; measure at least one contender of each road")
-    (scratch,), custom = of("A1"), max(of("A3"), key=lambda m: m["macro_f1"])
-    full, quick = of("A2")[0], min(of("A3"), key=lambda m: m["seconds"])
-    settings, lines = ({road: count(road) for road in ROADS}
-                       for count in (lambda road: len(settings_to_choose(road)), lines_of_code))
-    seconds = {"A1": scratch["seconds"], "A2": full["seconds"], "A3": quick["seconds"]}
-    smaller = scratch["latency_ms"] < full["latency_ms"] and scratch["parameters"] < full["parameters"]
-    change, low, high = difference(rows, custom["technique"], full["technique"])
-    lowest = scratch["macro_f1"] < min(m["macro_f1"] for m in means if m is not scratch)
-    f1 = ", ".join(f"{m['technique']} {m['macro_f1']:.2f}" for m in (scratch, full, custom))
-    return [
-        Verdict("V1", "from scratch needs most expertise, customization least", _borne_out(settings, "A3", "A1"),
-                "settings to choose " + ", ".join(f"{ROADS[r]} {n}" for r, n in settings.items()) +
-                "; lines of code " + ", ".join(str(n) for n in lines.values())),
-        Verdict("V2", "from scratch is the most flexible", "yes" if smaller else "no",
-                f"size and context are free; ours has {scratch['parameters'] / 1e6:.1f} M parameters and answers in "
-                f"{scratch['latency_ms']:.0f} ms, MiniLM {full['parameters'] / 1e6:.0f} M in {full['latency_ms']:.0f} ms"),
-        Verdict("V3", "from scratch needs most resources, fine-tuning least", _borne_out(seconds, "A2", "A1"),
-                f"seconds from scratch {scratch['seconds']:.0f}, all of MiniLM {full['seconds']:.0f}, "
-                f"{quick['technique']} {quick['seconds']:.0f}; MB {scratch['peak_memory_mb']:.0f}, "
-                f"{full['peak_memory_mb']:.0f}, {quick['peak_memory_mb']:.0f}"),
-        Verdict("V4", "from scratch may be lowest, customization wins", ("no", "in part", "yes")[lowest + (low > 0)],
-                f"macro-F1 {f1} ({change:+.3f}, {low:+.3f} to {high:+.3f})"),
-    ]
+    settings = ", ".join(f"{ROADS[road]} {len(settings_to_choose(road))}" for road in ROADS)
+    sizes = ", ".join(f"{m['technique']} {m['parameters'] / 1e6:.1f} M" for m in (of("A1")[0], of("A2")[0]))
+    resources = {f"{what} {claim}": _extreme(rows, road, key, most)
+                 for key, what in (("seconds", "seconds,"), ("peak_memory_mb", "memory,"))
+                 for claim, road, most in (("from scratch most", "A1", True), ("fine-tuning least", "A2", False))}
+    spent = "; ".join(f"{m['technique']} {m['seconds']:.0f} s, {m['peak_memory_mb']:.0f} MB" for m in means)
+    return [Verdict("V1", "from scratch needs most expertise, customization least", {"": "not measured"},
+                    f"settings to choose, which follow from the code and not from a run: {settings}"),
+            Verdict("V2", "from scratch is the most flexible", {"": "not measured"},
+                    "vocabulary, width, depth and context are free by definition; a small model could be distilled, "
+                    f"too; {sizes}"),
+            Verdict("V3", "from scratch needs most resources, fine-tuning least", resources, spent),
+            _performance(rows, means)]
+
+def _performance(rows: Sequence[dict], means: list[dict]) -> Verdict:
+    (scratch,), full = ([m for m in means if m["road"] == road][:1] for road in ("A1", "A2"))
+    full, others = full[0]["technique"], [m["technique"] for m in means if m is not scratch]
+    gaps = {other: difference(rows, other, scratch["technique"]) for other in others}
+    custom = [m for m in means if m["road"] == "A3"]
+    custom = [m for m in custom if m["technique"] != "linear probe"] or custom
+    best = max(custom, key=lambda m: m["macro_f1"])["technique"]
+    change, low, high = difference(rows, best, full, alpha=0.05 / len(custom))
+    lowest = {_answer(low, high) for _, low, high in gaps.values()}
+    answers = {"from scratch lowest": "no" if "no" in lowest else "undecided" if "undecided" in lowest else "yes",
+               "customization wins": _answer(low, high)}
+    f1 = ", ".join(f"{m['technique']} {m['macro_f1']:.2f}" for m in means)
+    return Verdict("V4", "from scratch may be lowest, customization wins", answers,
+                   f"macro-F1 {f1}; {best} minus {full} {change:+.3f} ({low:+.3f} to {high:+.3f})")

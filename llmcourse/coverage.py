@@ -40,33 +40,81 @@ class Row:
 
 def _rows(*lessons: str, **what: str) -> list[Row]: return [Row(id, text, lessons) for id, text in what.items()]
 
-ROWS: dict[str, Row] = {row.id: row for row in [
-    *_rows("1_from_scratch/01_objectives", S1="define objectives: problem, target, generalization"),
-    *_rows("1_from_scratch/03_data", "1_from_scratch/04_collection", "1_from_scratch/05_crawling", S2="collect data from several kinds of source"),
-    *_rows("1_from_scratch/06_data_card", K1="understand your data: characteristics, limits, biases"),
-    *_rows("1_from_scratch/12_pipeline", "1_from_scratch/08_filtering", "1_from_scratch/09_tabular", "1_from_scratch/10_deduplication",
-           "1_from_scratch/11_anonymization", S3="preprocess: remove the irrelevant, missing data, categories, personal data"),
-    *_rows("1_from_scratch/21_selection", S4="select a model by task"),
-    *_rows("1_from_scratch/22_tuning", "5_beyond/38_scaling", S7="tune learning rate, layers, width"),
-    *_rows("1_from_scratch/18_training", "1_from_scratch/17_optimization", S5="train: minimize the error between prediction and target"),
-    *_rows("1_from_scratch/19_evaluation", "1_from_scratch/20_calibration", S6="evaluate: accuracy, precision, recall on separate data"),
-    *_rows("1_from_scratch/24_monitoring", S8="deploy, monitor without end, test versions against each other"),
-    *_rows("2_fine_tuning/26_pretrained", F1="select a pre-trained model by task"),
-    *_rows("2_fine_tuning/27_finetuning", F2="prepare the data in the model's format", F3="fine-tune all parameters, after a small dry run",
-           F4="evaluate on a test set, see overfitting and forgetting", F5="deploy it"),
-    *_rows("3_customization/28_techniques", P0="choose the technique by means and degree"),
-    *_rows("3_customization/29_prompt_learning", P1="prompt learning"),
-    *_rows("3_customization/30_adapters", P2="adapter tuning"),
-    *_rows("3_customization/31_lora", P3a="LoRA, low-rank adaptation"),
-    *_rows("3_customization/32_relevance", P3b="layer-wise relevance propagation"),
-    *_rows("3_customization/33_rlhf", P4="RLHF: outputs that match human preference"),
-    *_rows("3_customization/34_customization", C1="unfreeze layers gradually", C2="regularize towards the start", C3="lower rates for lower layers",
-           C4="train while watching", C5="evaluate on data never seen", C6="deploy into an application"),
-    *_rows("4_choosing/35_comparison", A1="road 1: from scratch", A2="road 2: fine-tuning", A3="road 3: customization with few parameters",
-           V1="expertise", V2="flexibility", V3="resource intensity", V4="performance"),
-    *_rows("4_choosing/36_planner", K2="define objectives", K3="consider resources", K4="evaluate approaches"),
-    *_rows("5_beyond/37_applications", U1="text generation", U2="summarization", U3="classification", U4="document processing"),
-]}
+ROWS: dict[str, Row] = {
+    row.id: row
+    for row in [
+        *_rows("1_from_scratch/01_objectives", S1="define objectives: problem, target, generalization"),
+        *_rows(
+            "1_from_scratch/03_data",
+            "1_from_scratch/04_collection",
+            "1_from_scratch/05_crawling",
+            S2="collect data from several kinds of source",
+        ),
+        *_rows("1_from_scratch/06_data_card", K1="understand your data: characteristics, limits, biases"),
+        *_rows(
+            "1_from_scratch/12_pipeline",
+            "1_from_scratch/08_filtering",
+            "1_from_scratch/09_tabular",
+            "1_from_scratch/10_deduplication",
+            "1_from_scratch/11_anonymization",
+            S3="preprocess: remove the irrelevant, missing data, categories, personal data",
+        ),
+        *_rows("1_from_scratch/21_selection", S4="select a model by task"),
+        *_rows("1_from_scratch/22_tuning", "5_beyond/38_scaling", S7="tune learning rate, layers, width"),
+        *_rows(
+            "1_from_scratch/18_training",
+            "1_from_scratch/17_optimization",
+            S5="train: minimize the error between prediction and target",
+        ),
+        *_rows(
+            "1_from_scratch/19_evaluation",
+            "1_from_scratch/20_calibration",
+            S6="evaluate: accuracy, precision, recall on separate data",
+        ),
+        *_rows("1_from_scratch/24_monitoring", S8="deploy, monitor without end, test versions against each other"),
+        *_rows("2_fine_tuning/26_pretrained", F1="select a pre-trained model by task"),
+        *_rows(
+            "2_fine_tuning/27_finetuning",
+            F2="prepare the data in the model's format",
+            F3="fine-tune all parameters, after a small dry run",
+            F4="evaluate on a test set, see overfitting and forgetting",
+            F5="deploy it",
+        ),
+        *_rows("3_customization/28_techniques", P0="choose the technique by means and degree"),
+        *_rows("3_customization/29_prompt_learning", P1="prompt learning"),
+        *_rows("3_customization/30_adapters", P2="adapter tuning"),
+        *_rows("3_customization/31_lora", P3a="LoRA, low-rank adaptation"),
+        *_rows("3_customization/32_relevance", P3b="layer-wise relevance propagation"),
+        *_rows("3_customization/33_rlhf", P4="RLHF: outputs that match human preference"),
+        *_rows(
+            "3_customization/34_customization",
+            C1="unfreeze layers gradually",
+            C2="regularize towards the start",
+            C3="lower rates for lower layers",
+            C4="train while watching",
+            C5="evaluate on data never seen",
+            C6="deploy into an application",
+        ),
+        *_rows(
+            "4_choosing/35_comparison",
+            A1="road 1: from scratch",
+            A2="road 2: fine-tuning",
+            A3="road 3: customization with few parameters",
+            V1="expertise",
+            V2="flexibility",
+            V3="resource intensity",
+            V4="performance",
+        ),
+        *_rows("4_choosing/36_planner", K2="define objectives", K3="consider resources", K4="evaluate approaches"),
+        *_rows(
+            "5_beyond/37_applications",
+            U1="text generation",
+            U2="summarization",
+            U3="classification",
+            U4="document processing",
+        ),
+    ]
+}
 
 # %% ../nbs/5_beyond/40_coverage.ipynb #adafea62
 @dataclass(frozen=True)
@@ -83,37 +131,60 @@ def _printed(cell: dict) -> str:
 def count_asserts(code: str,  # of a cell; lines for IPython only are passed over
                   ) -> int:
     "How many assert statements a piece of code holds."
-    return sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "pass", code, flags=re.M))))
+    return sum(
+        isinstance(node, ast.Assert) for node in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "pass", code, flags=re.M)))
+    )
 
 def read_lesson(path: Path,   # a notebook
                 ) -> list[Found]:
     "The rows that a lesson measures. Raises `ValueError` for a row whose figure is not one line."
-    cells = [cell | {"source": "".join(cell["source"])} for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    cells = [
+        cell | {"source": "".join(cell["source"])}
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
     tests, found = sum(count_asserts(cell["source"]) for cell in cells), []
     for cell in cells:
         mark = re.match(r"# row: (\w+)\n", cell["source"])
         if not mark: continue
         figure = _printed(cell)
-        if not figure or "\n" in figure: raise ValueError(f"{path.name}, row {mark[1]}: the cell must print one line and printed {figure!r}; run the lesson again")
+        if not figure or "\n" in figure:
+            raise ValueError(
+                f"{path.name}, row {mark[1]}: the cell must print one line and printed {figure!r}; run the lesson again"
+            )
         found.append(Found(mark[1], f"{path.parent.name}/{path.stem}", tests, figure))
     return found
 
 def collect(nbs: Path,  # the folder of the notebooks
             ) -> list[Found]:  # in the order of `ROWS` and of their lessons
-    "Where each row of the course is measured. Raises `ValueError` that names rows without a figure, and figures without a row."
+    "Where each row of the course is measured. Raises `ValueError` that names rows without a figure, and figures "
+    "without a row."
     found = {(row.id, row.lesson): row for path in sorted(nbs.glob("*/*.ipynb")) for row in read_lesson(path)}
     wanted = [(row.id, lesson) for row in ROWS.values() for lesson in row.lessons]
     missing = [f"{id} in {lesson}" for id, lesson in wanted if (id, lesson) not in found]
-    if missing: raise ValueError(f"not measured: {', '.join(missing)}; put a cell that begins `# row: {missing[0].split()[0]}` there")
+    if missing:
+        raise ValueError(
+            f"not measured: {', '.join(missing)}; put a cell that begins `# row: {missing[0].split()[0]}` there"
+        )
     lost = [f"{id} in {lesson}" for id, lesson in found if (id, lesson) not in wanted]
-    if lost: raise ValueError(f"measured in a lesson where they do not belong: {', '.join(lost)}; correct ROWS or the lesson")
+    if lost:
+        raise ValueError(
+            f"measured in a lesson where they do not belong: {', '.join(lost)}; correct ROWS or the lesson"
+        )
     return [found[place] for place in wanted]
 
 def coverage_table(found: Iterable[Found],  # of `collect`
                    ) -> str:                # HTML
     "Row → lesson → module → tests → figure."
     from html import escape
-    cells = "".join(f"<tr><td>{row.id}</td><td>{escape(ROWS[row.id].what)}</td><td><a href='../{row.lesson}.ipynb'>{row.lesson.rsplit('/', 1)[-1]}</a></td>"
-                    f"<td><code>{module_of(row.lesson)}</code></td><td>{row.tests}</td><td>{escape(row.figure)}</td></tr>" for row in found)
-    return ("<table><thead><tr><th>row</th><th>what must be shown</th><th>lesson</th><th>module</th><th>asserts</th><th>measured</th></tr></thead>"
-            f"<tbody>{cells}</tbody></table>")
+    cells = "".join(
+        f"<tr><td>{row.id}</td><td>{escape(ROWS[row.id].what)}</td><td><a "
+        f"href='../{row.lesson}.ipynb'>{row.lesson.rsplit('/', 1)[-1]}</a></td>"
+        f"<td><code>{module_of(row.lesson)}</code></td><td>{row.tests}</td><td>{escape(row.figure)}</td></tr>"
+        for row in found
+    )
+    return (
+        "<table><thead><tr><th>row</th><th>what must be "
+        "shown</th><th>lesson</th><th>module</th><th>asserts</th><th>measured</th></tr></thead>"
+        f"<tbody>{cells}</tbody></table>"
+    )

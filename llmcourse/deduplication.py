@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import combinations, product
+from itertools import product
 
 import numpy as np
 import regex
@@ -261,8 +261,7 @@ def contamination(train_texts: list[str],  # what a model may learn from
     pairs.update((first[0][form], k) for k, form in enumerate(forms[1]) if form in first[0])
     return sorted(pairs)
 
-# splits with a column `text`, of which train, validation and test are looked at
-def decontaminate(dataset: DatasetDict,
+def decontaminate(dataset: DatasetDict,    # splits with a column `text`; train, validation and test are looked at
                   threshold: float = 0.8,  # least Jaccard similarity of twins
                   ) -> tuple[DatasetDict, dict[str, int]]:  # the splits, and how many rows left each
     "Drop from validation each text with a twin in test, and from train each with a twin in test or validation."

@@ -173,12 +173,13 @@ def paired_difference(y_true: Sequence[int],           # what each sentence is, 
                       seed: int = 0,                   # fixes the resamples
                       groups: Sequence | None = None,  # the review of each sentence: draw whole reviews, not sentences
                       labels: Sequence[str] = LABELS,  # the names of the labels
+                      alpha: float = 0.05,             # 0.05 for a 95 % interval
                       ) -> tuple[float, float, float]: # first minus second: as measured, low, high
-    "How much better the first system is than the second, with a 95 % paired bootstrap interval."
+    "How much better the first system is than the second, with a paired bootstrap interval."
     resampled = _resample(y_true, [pred_a, pred_b], len(labels), samples, seed, groups)
     a, b = (_metric(_scores(confusions, labels), metric) for confusions in resampled)
     measured = score(y_true, pred_a, labels)[metric] - score(y_true, pred_b, labels)[metric]
-    return measured, *middle_95(a - b)
+    return measured, *middle_95(a - b, alpha)
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #4ef88a83
 def _texts_to_judge(texts, batch_size: int = 1) -> list[str]:

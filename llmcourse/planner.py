@@ -15,7 +15,6 @@ from .data import atomic_path, load_data
 from .data_card import DataFacts, describe_labelled
 from .objectives import REVIEWS, Objective
 from .preprocessing import clean
-from .pretrained import CATALOGUE, choose_model
 from .techniques import choose_technique
 
 # %% auto #0
@@ -35,14 +34,16 @@ class Means:
     def __post_init__(self):
         for name in ("memory_mb", "minutes", "ship_mb"):
             value = getattr(self, name)
-            if value is not None and not value > 0: raise ValueError(f"{name} is {value}; give a number above 0, or leave it out")
-        if not self.speed > 0: raise ValueError(f"speed is {self.speed}; 1 is the machine that measured, 2 one twice as fast")
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}; give a number above 0, or leave it out")
+        if not self.speed > 0:
+            raise ValueError(f"speed is {self.speed}; 1 is the machine that measured, 2 one twice as fast")
 
 @dataclass(frozen=True)
 class Plan:
     "A decision with the figures it rests on."
     road: str        # A1, A2 or A3
-    model: str       # in `CATALOGUE`
+    model: str       # the base that was measured, a key of `CATALOGUE`
     technique: str   # a row of the comparison
     memory_mb: float # peak, while training
     minutes: float   # of training
@@ -61,27 +62,31 @@ _MEASURED_ON = 2660   # labelled sentences of the comparison
 def _stored_means() -> list[dict]: return average(stored_comparison()["rows"])
 
 def _scaled(row: dict, sentences: int, speed: float) -> dict:
-    return row | {"seconds": row["seconds"] * max(sentences, 100) / _MEASURED_ON / speed,
-                  "removable": row["trainable_parameters"] < row["parameters"], "mergeable": row["technique"] not in ("prefix", "adapters")}
+    "A measured row for another number of labels and another machine. Pre-training takes as long whatever the labels."
+    before, ratio = row["pretraining_seconds"], max(sentences, 100) / _MEASURED_ON
+    return row | {"seconds": (before + (row["seconds"] - before) * ratio) / speed,
+                  "removable": row["trainable_parameters"] < row["parameters"],
+                  "mergeable": row["technique"] not in ("prefix", "adapters")}
 
 def make_plan(facts: DataFacts,                # K1
               objective: Objective = REVIEWS,  # K2; its metric must be macro_f1
               means: Means = Means(),          # K3
               rows: Sequence[dict] | None = None,  # of `compare`; None: the comparison that comes with the course
               ) -> Plan:
-    "Choose road, model and technique (K4). Raises `ValueError` that says which limit excludes everything and what would fit."
-    if objective.metric != "macro_f1": raise ValueError(f"the comparison measured macro_f1, not {objective.metric!r}; set the objective's metric to macro_f1")
+    "Choose road, model and technique (K4). Raises `ValueError` that says which limit excludes everything."
+    if objective.metric != "macro_f1":
+        raise ValueError(f"the comparison measured macro_f1, not {objective.metric!r}; steer by macro_f1")
     table = [_scaled(row, facts.sentences, means.speed) for row in (_stored_means() if rows is None else average(rows))]
     open_to_us = [row for row in table if row["road"] == "A1"] if means.own else table
-    limits = {"memory_mb": means.memory_mb, "ship_mb": means.ship_mb, "seconds": means.minutes and 60 * means.minutes, "removable": means.removable}
+    limits = {"memory_mb": means.memory_mb, "ship_mb": means.ship_mb, "removable": means.removable,
+              "seconds": means.minutes and 60 * means.minutes}
     choice = choose_technique(open_to_us, least_macro_f1=objective.target, **limits)
     row = choice.row
-    model = "course-gpt" if row["road"] == "A1" else choose_model(objective.task, max(means.memory_mb or 0, CATALOGUE["minilm"].memory_mb()), hub=False).name
-    return Plan(row["road"], model, row["technique"], row["peak_memory_mb"], row["seconds"] / 60, row["macro_f1"], choice.reason,
-                _write(facts, objective, means, table, row, model, choice.reason))
+    return Plan(row["road"], row["base"], row["technique"], row["peak_memory_mb"], row["seconds"] / 60, row["macro_f1"],
+                choice.reason, _write(facts, objective, means, table, row, choice.reason))
 
 # %% ../nbs/4_choosing/36_planner.ipynb #768e0f75
-_LESSONS = {"from scratch": "road", "everything": "finetuning", "gently": "customization", "head only": "pretrained",
+_LESSONS = {"from scratch": "road", "everything": "finetuning", "gently": "customization", "linear probe": "pretrained",
             "prefix": "prompt_learning", "adapters": "adapters", "LoRA": "lora"}
 
 def _objections(row: dict, objective: Objective, means: Means) -> str:
@@ -89,27 +94,46 @@ def _objections(row: dict, objective: Objective, means: Means) -> str:
               (means.memory_mb is not None and row["peak_memory_mb"] > means.memory_mb, "too much memory"),
               (means.minutes is not None and row["seconds"] > 60 * means.minutes, "too slow to train"),
               (means.ship_mb is not None and row["bytes_shipped"] / 1e6 > means.ship_mb, "too large to ship"),
-              (means.removable and not row["removable"], "not removable"), (means.own and row["road"] != "A1", "not one's own")]
+              (means.removable and not row["removable"], "not removable"),
+              (means.own and row["road"] != "A1", "not one's own")]
     return ", ".join(words for broken, words in checks if broken) or "fits"
 
-def _write(facts: DataFacts, objective: Objective, means: Means, table: list[dict], row: dict, model: str, reason: str) -> str:
-    limits = [f"{name} at most {value:g}" for name, value in (("memory (MB)", means.memory_mb), ("training (minutes)", means.minutes), ("to ship (MB)", means.ship_mb)) if value is not None]
-    limits += [words for wanted, words in ((means.removable, "the base must be had back"), (means.own, "everything must be one's own")) if wanted]
+def _data_lines(facts: DataFacts) -> list[str]:
+    lines = [f"- {facts.sentences:,} labelled sentences of {facts.words:.0f} words on average; "
+             f"{facts.repeated} occur more than once.",
+             f"- The rarest label is {facts.rarest}, with {facts.rarest_share:.0%} of the sentences."]
+    if facts.agreement is not None:
+        lines.append(f"- {facts.agreement:.0%} of single ratings fall on the side of the label; the rest disagree.")
+    if facts.sentences < 1000:
+        lines.append(f"- With {facts.sentences} sentences expect less than the figures below, which were measured with "
+                     f"{_MEASURED_ON:,}. A frozen body loses least.")
+    return lines
+
+def _limit_line(means: Means) -> str:
+    named = (("memory (MB)", means.memory_mb), ("training (minutes)", means.minutes), ("to ship (MB)", means.ship_mb))
+    limits = [f"{name} at most {value:g}" for name, value in named if value is not None]
+    limits += ["the base must be had back"] * means.removable + ["everything must be one's own"] * means.own
+    return "; ".join(limits).capitalize() + "." if limits else "No limits were given."
+
+def _table_line(r: dict, mark: str) -> str:
+    cells = (r["technique"], r["road"], r["base"], f"{r['macro_f1']:.2f} ({r['low']:.2f} to {r['high']:.2f})",
+             f"{r['seconds'] / 60:.1f}", f"{r['peak_memory_mb']:.0f}", f"{r['bytes_shipped'] / 1e6:.3g}", mark)
+    return f"| {' | '.join(cells)} |"
+
+def _write(facts: DataFacts, objective: Objective, means: Means, table: list[dict], row: dict, reason: str) -> str:
+    bounds = [str(check).split(":")[0][7:] for check in objective.check({})[1:]]
+    heads = ("technique", "road", "base", "macro-F1", "minutes", "memory (MB)", "to ship (MB)", "verdict")
     lines = [
-        "# Plan", "", f"**{ROADS[row['road']].capitalize()}, {model}, {row['technique']}.** {reason}", "",
-        "## The data (K1)", "", f"- {facts.sentences:,} labelled sentences of {facts.words:.0f} words on average; {facts.repeated} occur more than once.",
-        f"- The rarest label is {facts.rarest}, with {facts.rarest_share:.0%} of the sentences."]
-    if facts.agreement is not None: lines.append(f"- {facts.agreement:.0%} of single ratings fall on the side of the label. The rest is noise that no model can learn away.")
-    if facts.sentences < 1000: lines.append(f"- With {facts.sentences} sentences expect less than the figures below, which were measured with {_MEASURED_ON:,}. The frozen body loses least.")
-    lines += ["", "## The objective (K2)", "", f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}.",
-              "", *[f"- {name} at least {bound:g}" for name, bound in objective.at_least.items()], *[f"- {name} at most {bound:g}" for name, bound in objective.at_most.items()],
-              "", "## The means (K3)", "", "; ".join(limits).capitalize() + "." if limits else "No limits were given.",
-              "", "## The trade (K4)", "", "| technique | road | macro-F1 | minutes | memory (MB) | to ship (MB) | verdict |", "|---|---|---|---|---|---|---|"]
+        "# Plan", "", f"**{ROADS[row['road']].capitalize()}, {row['base']}, {row['technique']}.** {reason}", "",
+        "## The data (K1)", "", *_data_lines(facts), "",
+        "## The objective (K2)", "",
+        f"{objective.problem} Steered by {objective.metric}, at least {objective.target:g}.", "", *[f"- {bound}" for bound in bounds], "", "## The means (K3)", "", _limit_line(means), "",
+        "## The trade (K4)", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for r in sorted(table, key=lambda r: -r["macro_f1"]):
-        mark = "**chosen**" if r["technique"] == row["technique"] else _objections(r, objective, means)
-        lines.append(f"| {r['technique']} | {r['road']} | {r['macro_f1']:.2f} ({r['low']:.2f} to {r['high']:.2f}) | {r['seconds'] / 60:.1f} | {r['peak_memory_mb']:.0f} | {r['bytes_shipped'] / 1e6:.3g} | {mark} |")
-    lines += ["", f"Next: lesson `{_LESSONS.get(row['technique'], 'comparison')}`. Open the test split once, at the end.", ""]
-    return "\n".join(lines)
+        chosen = r["technique"] == row["technique"]
+        lines.append(_table_line(r, "**chosen**" if chosen else _objections(r, objective, means)))
+    lesson = _LESSONS.get(row["technique"], "comparison")
+    return "\n".join([*lines, "", f"Next: lesson `{lesson}`. Open the test split once, at the end.", ""])
 
 # %% ../nbs/4_choosing/36_planner.ipynb #76ded9ed
 def plan_for(source: str = "amazon",          # a key of `SOURCES`
@@ -118,7 +142,7 @@ def plan_for(source: str = "amazon",          # a key of `SOURCES`
              sentences: int | None = None,    # labelled ones; None: as many as the source's training split
              out: str | Path | None = None,   # a Markdown file to write
              ) -> Plan:
-    "A plan for one of the course's sources. Raises `ValueError` if nothing is within the limits, or a limit is impossible."
+    "A plan for one of the course's sources. Raises `ValueError` if nothing fits, or a limit is impossible."
     if not 0 < target < 1: raise ValueError(f"the target is {target}; macro-F1 lies between 0 and 1")
     facts = describe_labelled(clean(load_data(source))[0]["train"])
     if sentences is not None and sentences < 1: raise ValueError(f"{sentences} sentences; a plan needs at least one")
@@ -134,14 +158,17 @@ def planner_widget(facts: DataFacts,                # K1
     import ipywidgets as w
     wide = {"layout": w.Layout(width="520px"), "style": {"description_width": "220px"}, "continuous_update": False}
     target = w.FloatSlider(value=objective.target, min=0.3, max=0.9, step=0.01, description="macro-F1 at least", **wide)
-    memory = w.FloatLogSlider(value=4000, min=2, max=5, step=0.05, description="memory for training (MB)", readout_format=".0f", **wide)
+    memory = w.FloatLogSlider(value=4000, min=2, max=5, step=0.05, description="memory for training (MB)",
+                              readout_format=".0f", **wide)
     minutes = w.FloatLogSlider(value=10, min=-1, max=3, step=0.05, description="minutes of training", **wide)
     ship = w.FloatLogSlider(value=100, min=-2, max=3, step=0.05, description="MB to ship", **wide)
-    removable, own = w.Checkbox(description="the base must come back"), w.Checkbox(description="everything must be my own")
+    words = ("the base must come back", "everything must be my own")
+    removable, own = (w.Checkbox(description=said) for said in words)
     shown = w.HTML()
     def show(*_) -> None:
         try:
-            p = make_plan(facts, replace(objective, target=target.value), Means(memory.value, minutes.value, ship.value, 1.0, removable.value, own.value))
+            means = Means(memory.value, minutes.value, ship.value, 1.0, removable.value, own.value)
+            p = make_plan(facts, replace(objective, target=target.value), means)
             shown.value = f"<b>{ROADS[p.road]}, {p.model}, {p.technique}</b><br>{p.reason}"
         except ValueError as error: shown.value = f"<b>Nothing fits.</b><br>{error}"
     controls = [target, memory, minutes, ship, removable, own]

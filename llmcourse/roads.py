@@ -15,8 +15,6 @@ import httpx
 import numpy as np
 import torch
 from datasets import DatasetDict
-from jinja2 import Environment
-from markupsafe import Markup
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -26,7 +24,7 @@ from .coverage import ROWS
 from .customization import adapter_app, measure_arm
 from .data import LABELS, SOURCES, atomic_path, load_data
 from .data_card import describe_labelled
-from .evaluation import PAGE_STYLE, Report, predict_probabilities, score
+from .evaluation import predict_probabilities, render_template, score
 from .finetuning import FINE_TUNING, check_data, dry_run, finetune, halves_matched, prepare
 from .lora import add_lora, save_lora
 from .model import Classifier, load_checkpoint
@@ -37,7 +35,7 @@ from .preprocessing import clean
 from .pretrained import CATALOGUE, choose_model, load_pretrained
 from .relevance import finetune_relevant
 from .rlhf import align
-from .road import ask, evaluate_checkpoint, load_corpus, open_run, train_run
+from .road import ask, evaluated, load_corpus, open_run, train_run
 from .selection import choose_family
 from .serving import Predictor, running_server
 from .techniques import choose_technique
@@ -69,46 +67,62 @@ class AllRoads:
     def reviews(self) -> DatasetDict:
         "The labelled reviews; at a small scale, sixty of each split."
         d = self.corpus["amazon"]
-        return DatasetDict({name: split.select(range(min(60, len(split)))) for name, split in d.items()}) if self.small else d
+        return DatasetDict({name: split.select(range(60)) for name, split in d.items()}) if self.small else d
 
     @cached_property
     def comparison(self) -> list[dict]:
         "The rows of the comparison, measured once."
-        small = {"seeds": [self.seed], "epochs": 1, "sentences": 60} if self.small else {"seeds": [self.seed, self.seed + 1, self.seed + 2]}
-        return compare(self.folder/"comparison", **small)
+        if self.small: return compare(self.folder/"comparison", seeds=[self.seed], epochs=1, sentences=60, workers=0)
+        return compare(self.folder/"comparison", seeds=[self.seed, self.seed + 1, self.seed + 2])
 
 def _data(run: AllRoads) -> dict[str, str]:
     raw = {source: load_data(source) for source in SOURCES}
     counts = [count for dataset in raw.values() for count in clean(dataset)[1].values()]
     total = {key: sum(count[key] for count in counts) for key in counts[0]}
     facts = describe_labelled(run.corpus["amazon"]["train"])
-    return {"S1": f"target {REVIEWS.metric} {REVIEWS.target:g}, with {len(REVIEWS.at_least) + len(REVIEWS.at_most)} guard-rails, {sum('macro_f1_' in name for name in REVIEWS.at_least)} of them on other domains",
-            "S2": f"{sum(map(len, [split for d in raw.values() for split in d.values()])):,} rated sentences from {len(raw)} sources",
-            "S3": f"{total['before']:,} sentences in, {total['after']:,} out; {total['changed']:,} repaired, {total['repeated'] + total['straddling']} repeated",
-            "K1": f"{facts.sentences:,} sentences of {facts.words:.0f} words; {facts.rarest_share:.0%} {facts.rarest}; {facts.agreement:.0%} of ratings on the label's side"}
+    rails = [check.name for check in REVIEWS.check({})[1:]]
+    rated = sum(len(split) for dataset in raw.values() for split in dataset.values())
+    twice = total["repeated"] + total["straddling"]
+    return {"S1": f"target {REVIEWS.metric} {REVIEWS.target:g}, with {len(rails)} guard-rails and notes, "
+                  f"{sum('macro_f1_' in name for name in rails)} of them on other domains",
+            "S2": f"{rated:,} rated sentences from {len(raw)} sources",
+            "S3": f"{total['before']:,} sentences in, {total['after']:,} out; {total['changed']:,} repaired, "
+                  f"{twice} repeated",
+            "K1": f"{facts.sentences:,} sentences of {facts.words:.0f} words; {facts.rarest_share:.0%} {facts.rarest}; "
+                  f"{facts.agreement:.0%} of ratings on the label's side"}
 
 def _from_scratch(run: AllRoads) -> dict[str, str]:
     folder = train_run(run.folder.name, run.scale.name, run.seed, run.folder.parent)
-    report = Report.load(folder) if (folder/"report.json").exists() else evaluate_checkpoint(folder/"checkpoint")
+    report = evaluated(folder)
     history = json.loads((folder/"language_model"/"history.json").read_text(encoding="utf-8"))
-    return {"S5": f"loss {history[0]['loss']:.2f} -> {np.mean([h['loss'] for h in history[-20:]]):.2f} nats a token in {len(history)} steps",
+    last = np.mean([step["loss"] for step in history[-20:]])
+    return {"S5": f"loss {history[0]['loss']:.2f} -> {last:.2f} nats a token in {len(history)} steps",
             "S6": "macro-F1 " + ", ".join(f"{row['name']} {row['metrics']['macro_f1']:.2f}" for row in report.rows)}
 
+def _texts_by_source(run: AllRoads, split: str) -> tuple[list[str], list[int]]:
+    "A hundred texts of each source, drawn at random, with the number of their source."
+    parts = [list(d[split].shuffle(seed=run.seed)["text"])[:100] for d in run.corpus.values()]
+    return [text for part in parts for text in part], [i for i, part in enumerate(parts) for _ in part]
+
+# %% ../nbs/5_beyond/41_roads.ipynb #fd30075c
 def _tuned(run: AllRoads) -> dict[str, str]:
-    texts, sources = map(list, zip(*[(t, i) for i, d in enumerate(run.corpus.values()) for t in list(d["train"]["text"])[:100]]))
-    unseen, truth = map(list, zip(*[(t, i) for i, d in enumerate(run.corpus.values()) for t in list(d["validation"]["text"])[:100]]))
+    (texts, sources), (unseen, truth) = (_texts_by_source(run, split) for split in ("train", "validation"))
     words = TfidfVectorizer(sublinear_tf=True).fit(texts)
-    category = LogisticRegression(C=2.0, max_iter=300).fit(words.transform(texts), sources).predict(words.transform(unseen))
-    number = Ridge().fit(words.transform(texts), sources).predict(words.transform(unseen)).round().clip(0, 3).astype(int)
+    seen, asked = words.transform(texts), words.transform(unseen)
+    category = LogisticRegression(C=2.0, max_iter=300).fit(seen, sources).predict(asked)
+    number = Ridge().fit(seen, sources).predict(asked).round().clip(0, 3).astype(int)
     by = [score(truth, said, list(SOURCES))["macro_f1"] for said in (category, number)]
     lm, tokenizer = load_checkpoint(run.folder/"language_model")
     torch.manual_seed(run.seed)
     train_set = run.corpus["amazon"]["train"]
-    batches = ClassificationBatches(tokenizer(list(train_set["text"]))["input_ids"], list(train_set["label"]), 32, 1, tokenizer.pad_token_id, run.scale.context)
-    seen = range_test(Classifier.from_language_model(lm, LABELS), batches, low=1e-5, steps=60)
-    used = max(step["learning_rate"] for step in json.loads((run.folder/"checkpoint"/"history.json").read_text(encoding="utf-8")))
-    return {"S4": f"{choose_family('text-classification', len(train_set), 3).model}; categories by classification {by[0]:.2f}, by regression {by[1]:.2f} macro-F1",
-            "S7": f"range test suggests a learning rate of {seen.suggestion:.2g}; the run used {used:.2g}"}
+    batches = ClassificationBatches(tokenizer(list(train_set["text"]))["input_ids"], list(train_set["label"]), 32, 1,
+                                    tokenizer.pad_token_id, run.scale.context)
+    tested = range_test(Classifier.from_language_model(lm, LABELS), batches, low=1e-5, steps=60)
+    history = json.loads((run.folder/"from_scratch"/"history.json").read_text(encoding="utf-8"))
+    used = max(step["learning_rate"] for step in history)
+    family = choose_family("text-classification", len(train_set), 3)
+    return {"S4": f"{family.model}; categories by classification {by[0]:.2f}, by regression {by[1]:.2f} macro-F1",
+            "S7": f"range test suggests a learning rate of {tested.suggestion:.2g}; the run used {used:.2g}"}
 
 def _operated(run: AllRoads) -> dict[str, str]:
     answers, size, known = ask(run.folder/"checkpoint"), 50 if run.small else 100, run.corpus["amazon"]["train"]
@@ -121,53 +135,86 @@ def _operated(run: AllRoads) -> dict[str, str]:
     def alarms(split) -> str:
         "Whole reviews in random order, as they would arrive, window after window."
         groups, table = np.array(split["group"]), words(split)
-        order = np.concatenate([np.flatnonzero(groups == g) for g in np.random.default_rng(run.seed).permutation(np.unique(groups))])
+        arriving = np.random.default_rng(run.seed).permutation(np.unique(groups))
+        order = np.concatenate([np.flatnonzero(groups == group) for group in arriving])
         windows = [order[i:i + size] for i in range(0, len(order) - size + 1, size)]
         return f"{sum(drift.alarm for w in windows for drift in monitor({'words': table[w]}))} of {len(windows)}"
-    return {"S8": f"{len(answers)} answers over HTTP; drift alarms in {alarms(run.corpus['amazon']['test'])} windows of reviews, "
-                  f"{alarms(run.corpus['tweets']['test'])} of tweets"}
+    here, there = (alarms(run.corpus[source]["test"]) for source in ("amazon", "tweets"))
+    return {"S8": f"{len(answers)} answers over HTTP; drift alarms in {here} windows of reviews, {there} of tweets"}
 
+# %% ../nbs/5_beyond/41_roads.ipynb #03cb852d
 def _finetuned(run: AllRoads) -> dict[str, str]:
     folder, epochs = run.folder/"minilm", 1 if run.small else 3
     config = replace(FINE_TUNING, learning_rate=1e-4)
     base, base_tokenizer = load_pretrained("minilm", LABELS, run.seed)
     p = prepare(run.reviews["train"], base_tokenizer)
-    checks = dry_run(base, ClassificationBatches(p.sequences, p.labels, 16, 1, base_tokenizer.pad_token_id, 64, run.seed), config)
+    checks = dry_run(
+        base, ClassificationBatches(p.sequences, p.labels, 16, 1, base_tokenizer.pad_token_id, 64, run.seed), config
+    )
     state = folder.with_name("minilm.state.safetensors")
-    if not folder.exists(): finetune("minilm", run.reviews, folder, epochs=epochs, config=config, seed=run.seed, state_file=state)
+    if not folder.exists():
+        finetune("minilm", run.reviews, folder, epochs=epochs, config=config, seed=run.seed, state_file=state)
     state.unlink(missing_ok=True)
     predictor, test = Predictor(folder), run.reviews["test"]
     said = predict_probabilities(predictor.model, predictor.tokenizer, list(test["text"])).argmax(-1)
     probe, pairs = list(run.corpus["editorials"]["train"]["text"]), 40 if run.small else 300
     before, after = (halves_matched(m, predictor.tokenizer, probe, pairs) for m in (base, predictor.model))
-    return {"F1": f"{choose_model('text-classification', hub=False).name} of {len(CATALOGUE)} models: the largest that fits without a hub",
-            "F2": f"{len(p.labels):,} sentences, {p.tokens:,} tokens; {p.cut} cut, {p.lost / p.tokens:.1%} of the tokens lost; {len(check_data(run.reviews))} faults found",
-            "F3": f"dry run: {sum(check.ok for check in checks)} of {len(checks)} checks passed; then all {sum(q.numel() for q in base.parameters()):,} parameters moved",
-            "F4": f"test macro-F1 {score(list(test['label']), said)['macro_f1']:.2f}; halves matched {before:.2f} before, {after:.2f} after",
-            "F5": f"{len(ask(folder))} answers over HTTP"}
+    return {
+        "F1": (f"{choose_model('text-classification', hub=False).name} of {len(CATALOGUE)} models: the largest "
+               "that fits without a hub"),
+        "F2": (f"{len(p.labels):,} sentences, {p.tokens:,} tokens; {p.cut} cut, {p.lost / p.tokens:.1%} of the "
+               f"tokens lost; {len(check_data(run.reviews))} faults found"),
+        "F3": (f"dry run: {sum(check.ok for check in checks)} of {len(checks)} checks passed; then all "
+               f"{sum(q.numel() for q in base.parameters()):,} parameters moved"),
+        "F4": (f"test macro-F1 {score(list(test['label']), said)['macro_f1']:.2f}; halves matched {before:.2f} "
+               f"before, {after:.2f} after"),
+        "F5": f"{len(ask(folder))} answers over HTTP",
+    }
 
 # %% ../nbs/5_beyond/41_roads.ipynb #1eaa7e3a
 def _customized(run: AllRoads) -> dict[str, str]:
     sentences, epochs = (32, 1) if run.small else (192, 4)
-    few = DatasetDict(train=run.corpus["amazon"]["train"].shuffle(seed=run.seed).select(range(sentences)), validation=run.reviews["validation"])
-    arms = {arm: measure_arm(arm, run.seed, sentences, epochs) for arm in ("all at once", "gradual unfreezing", "anchor", "layer-wise rates")}
+    few = DatasetDict(
+        train=run.corpus["amazon"]["train"].shuffle(seed=run.seed).select(range(sentences)),
+        validation=run.reviews["validation"],
+    )
+    arms = {
+        arm: measure_arm(arm, run.seed, sentences, epochs)
+        for arm in ("all at once", "gradual unfreezing", "anchor", "layer-wise rates")
+    }
     row = {arm: measured[-1] for arm, measured in arms.items()}
     plain, looks = row["all at once"], [h for h in arms["gradual unfreezing"][2] if "validation_loss" in h]
-    line = lambda arm: f"halves matched {row[arm]['halves_matched']:.2f} (all at once {plain['halves_matched']:.2f}), macro-F1 {row[arm]['macro_f1']:.2f} ({plain['macro_f1']:.2f})"
+    line = lambda arm: (
+        f"halves matched {row[arm]['halves_matched']:.2f} (all at once {plain['halves_matched']:.2f}), macro-F1 "
+        f"{row[arm]['macro_f1']:.2f} ({plain['macro_f1']:.2f})"
+    )
     model, tokenizer, chosen = finetune_relevant("minilm", few, epochs=1, seed=run.seed)
     held_out = run.reviews["validation"]
-    relevant = score(list(held_out["label"]), predict_probabilities(model, tokenizer, list(held_out["text"])).argmax(-1))["macro_f1"]
-    return {"P3b": f"relevance chose {' and '.join(chosen)}; trained alone they reach macro-F1 {relevant:.2f} with {sentences} labels",
-            "C1": f"unfrozen gradually: {line('gradual unfreezing')}", "C2": f"anchored: {line('anchor')}; distance {row['anchor']['distance']:.1f} ({plain['distance']:.1f})",
-            "C3": f"lower rates below: {line('layer-wise rates')}", "C4": f"watched at {len(looks)} looks: validation loss {looks[0]['validation_loss']:.2f} to {looks[-1]['validation_loss']:.2f}",
-            "C6": _hot_load(run, few)}
+    relevant = score(
+        list(held_out["label"]), predict_probabilities(model, tokenizer, list(held_out["text"])).argmax(-1)
+    )["macro_f1"]
+    return {
+        "P3b": (f"relevance chose {' and '.join(chosen)}; trained alone they reach macro-F1 {relevant:.2f} with "
+                f"{sentences} labels"),
+        "C1": f"unfrozen gradually: {line('gradual unfreezing')}",
+        "C2": f"anchored: {line('anchor')}; distance {row['anchor']['distance']:.1f} ({plain['distance']:.1f})",
+        "C3": f"lower rates below: {line('layer-wise rates')}",
+        "C4": (f"watched at {len(looks)} looks: validation loss {looks[0]['validation_loss']:.2f} to "
+               f"{looks[-1]['validation_loss']:.2f}"),
+        "C6": _hot_load(run, few),
+    }
 
 def _hot_load(run: AllRoads, few: DatasetDict) -> str:
     "Train a small adapter on the fine-tuned model, and load it into the running server."
     shelf, base = run.folder/"adapters", Predictor(run.folder/"minilm")
     p = prepare(few["train"], base.tokenizer)
     adapted = add_lora(base.model, ["query", "value"])
-    train(adapted, ClassificationBatches(p.sequences, p.labels, 16, 1, base.tokenizer.pad_token_id, 64, run.seed), FINE_TUNING, title="adapter")
+    train(
+        adapted,
+        ClassificationBatches(p.sequences, p.labels, 16, 1, base.tokenizer.pad_token_id, 64, run.seed),
+        FINE_TUNING,
+        title="adapter",
+    )
     save_lora(adapted, shelf/"reviews")
     size = sum(path.stat().st_size for path in (shelf/"reviews").iterdir())
     with running_server(adapter_app(run.folder/"minilm", shelf)) as address:
@@ -176,20 +223,39 @@ def _hot_load(run: AllRoads, few: DatasetDict) -> str:
     return f"an adapter of {size / 1e6:.1f} MB loaded into the running server; it answers as {answer['adapter']}"
 
 def _aligned(run: AllRoads) -> dict[str, str]:
-    m = align(run.folder/"language_model", run.folder/"rlhf", steps=2 if run.small else 20, seed=run.seed, sentences=run.scale.sentences)
-    return {"P4": f"reward model {m['reward_accuracy']:.2f} right; VADER, unseen, {m['vader_before']:.2f} -> {m['vader_after']:.2f}, reward {m['reward_fresh_before']:.1f} -> {m['reward_fresh_after']:.1f}"}
+    m = align(
+        run.folder / "language_model",
+        run.folder / "rlhf",
+        steps=2 if run.small else 20,
+        seed=run.seed,
+        sentences=run.scale.sentences,
+    )
+    return {
+        "P4": (f"reward model {m['reward_accuracy']:.2f} right; VADER, unseen, {m['vader_before']:.2f} -> "
+               f"{m['vader_after']:.2f}, reward {m['reward_fresh_before']:.1f} -> {m['reward_fresh_after']:.1f}")
+    }
 
 def _compared(run: AllRoads) -> dict[str, str]:
     rows = run.comparison
     means = {m["technique"]: m for m in average(rows)}
-    line = lambda name: (f"{name}: macro-F1 {means[name]['macro_f1']:.2f} ({means[name]['low']:.2f} to {means[name]['high']:.2f}), "
-                         f"{means[name]['trainable_parameters'] / means[name]['parameters']:.2%} trained, {means[name]['seconds']:.0f} s")
+    line = lambda name: (
+        f"{name}: macro-F1 {means[name]['macro_f1']:.2f} ({means[name]['low']:.2f} to {means[name]['high']:.2f}), "
+        f"{means[name]['trainable_parameters'] / means[name]['parameters']:.2%} trained, {means[name]['seconds']:.0f} s"
+    )
     change, low, high = difference(rows, "LoRA", "everything")
     choice = choose_technique(list(means.values()), within=0.03)
-    return {"A1": line("from scratch"), "A2": line("everything"), "A3": line("LoRA") + f"; minus everything {change:+.3f} ({low:+.3f} to {high:+.3f})",
-            "P0": choice.reason, "P1": line("prefix"), "P2": line("adapters"), "P3a": line("LoRA"),
-            "C5": f"gently: macro-F1 reviews {means['gently']['macro_f1']:.2f}, tweets {means['gently']['macro_f1_tweets']:.2f}, editorials {means['gently']['macro_f1_editorials']:.2f}",
-            **{v.row: f"{v.borne_out}: {v.figure}" for v in verdicts(rows)}}
+    return {
+        "A1": line("from scratch"),
+        "A2": line("everything"),
+        "A3": line("LoRA") + f"; minus everything {change:+.3f} ({low:+.3f} to {high:+.3f})",
+        "P0": choice.reason,
+        "P1": line("prefix"),
+        "P2": line("adapters"),
+        "P3a": line("LoRA"),
+        "C5": (f"gently: macro-F1 reviews {means['gently']['macro_f1']:.2f}, tweets "
+               f"{means['gently']['macro_f1_tweets']:.2f}, editorials {means['gently']['macro_f1_editorials']:.2f}"),
+        **{v.row: f"{v.borne_out}: {v.figure}" for v in verdicts(rows)},
+    }
 
 def _planned(run: AllRoads) -> dict[str, str]:
     means = average(run.comparison)
@@ -197,42 +263,43 @@ def _planned(run: AllRoads) -> dict[str, str]:
     plan = make_plan(describe_labelled(run.reviews["train"]), replace(REVIEWS, target=target), Means(), run.comparison)
     plan.save(run.folder/"plan.md")
     memory = sorted((m["peak_memory_mb"], m["technique"]) for m in means)
-    return {"K2": f"objective {REVIEWS.metric}: the best measured is {max(m['macro_f1'] for m in means):.2f}, the target set {target:.2f}",
-            "K3": f"memory to train: {memory[0][0]:.0f} MB ({memory[0][1]}) to {memory[-1][0]:.0f} MB ({memory[-1][1]})",
-            "K4": f"for {target:.2f}: {ROADS[plan.road]}, {plan.model}, {plan.technique}; {plan.minutes:.1f} minutes, {plan.memory_mb:.0f} MB"}
+    return {
+        "K2": (f"objective {REVIEWS.metric}: the best measured is {max(m['macro_f1'] for m in means):.2f}, the "
+               f"target set {target:.2f}"),
+        "K3": f"memory to train: {memory[0][0]:.0f} MB ({memory[0][1]}) to {memory[-1][0]:.0f} MB ({memory[-1][1]})",
+        "K4": (f"for {target:.2f}: {ROADS[plan.road]}, {plan.model}, {plan.technique}; {plan.minutes:.1f} "
+               f"minutes, {plan.memory_mb:.0f} MB"),
+    }
 
 def _applied(run: AllRoads) -> dict[str, str]:
     inbox = run.folder/"documents"
     inbox.mkdir(exist_ok=True)
     texts = [" ".join(list(run.corpus["amazon"]["test"]["text"])[i:i + 8]) for i in range(0, 24, 8)]
     (inbox/"letter.txt").write_text(f"{texts[0]} Write to me at jane.doe@example.com.", encoding="utf-8")
-    (inbox/"page.html").write_text(f"<html><body><p>{texts[1]}</p><script>ignored()</script></body></html>", encoding="utf-8")
+    (inbox / "page.html").write_text(
+        f"<html><body><p>{texts[1]}</p><script>ignored()</script></body></html>", encoding="utf-8"
+    )
     (inbox/"note.txt").write_text(texts[2], encoding="utf-8")
     (inbox/"broken.pdf").write_bytes(b"%PDF-1.4 and then nothing")
-    return applications_report(run.folder/"language_model", run.folder/"minilm", inbox, examples=10 if run.small else 40)
+    return applications_report(
+        run.folder / "language_model", run.folder / "minilm", inbox, examples=10 if run.small else 40
+    )
 
 STAGES: dict[str, Callable[[AllRoads], dict[str, str]]] = {
-    "objective and data": _data, "from scratch": _from_scratch, "choice and tuning": _tuned, "served and monitored": _operated, "fine-tuning": _finetuned,
-    "customization": _customized, "human feedback": _aligned, "comparison of the roads": _compared, "plan": _planned, "applications": _applied}
+    "objective and data": _data,
+    "from scratch": _from_scratch,
+    "choice and tuning": _tuned,
+    "served and monitored": _operated,
+    "fine-tuning": _finetuned,
+    "customization": _customized,
+    "human feedback": _aligned,
+    "comparison of the roads": _compared,
+    "plan": _planned,
+    "applications": _applied,
+}
 
 # %% ../nbs/5_beyond/41_roads.ipynb #61417f5e
 SITE = "https://llmcourse.github.io/llmcourse"
-
-_ALL_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>All three roads</title><style>{{ style }} #rows td, #rows th { text-align:left; } #rows td:first-child { white-space:nowrap; font-weight:600; }</style></head><body><main>
-<header><div class="kind">llmcourse run --all</div><h1>All three roads</h1><p class="lead">Scale {{ run.scale.name }}, seed {{ run.seed }}.
-{% if run.small %}A few sentences and one seed: this page shows that everything runs. Its figures mean nothing.{% endif %}</p></header>
-<section><h2>The roads compared</h2><div class="scroll"><table><thead><tr><th>Technique</th><th>Road</th><th>macro-F1</th><th>Tweets</th><th>Editorials</th><th>Recall of negatives</th>
-<th>Seconds</th><th>Peak MB</th><th>Trained</th><th>MB to ship</th><th>Halves matched</th></tr></thead><tbody>
-{% for m in means %}<tr><th scope="row">{{ m.technique }}</th><td>{{ m.road }}</td><td>{{ '%.2f' % m.macro_f1 }}<small>{{ '%.2f' % m.low }} to {{ '%.2f' % m.high }}</small></td>
-<td>{{ '%.2f' % m.macro_f1_tweets }}</td><td>{{ '%.2f' % m.macro_f1_editorials }}</td><td>{{ '%.2f' % m.recall_negative }}<small>{{ '%.2f' % m.recall_low }} to {{ '%.2f' % m.recall_high }}</small></td><td>{{ '%.0f' % m.seconds }}</td><td>{{ '%.0f' % m.peak_memory_mb }}</td>
-<td>{{ '%.2f' % (100 * m.trainable_parameters / m.parameters) }} %</td><td>{{ '%.2f' % (m.bytes_shipped / 1e6) }}</td><td>{{ '%.2f' % m.halves_before }} → {{ '%.2f' % m.halves_after }}</td></tr>{% endfor %}
-</tbody><caption><span>Amazon test split, mean of {{ means[0].seeds }} seed{{ 's' if means[0].seeds > 1 }}; the small figures are 95 % intervals over reviews.</span></caption></table></div></section>
-<section><h2>Every point of the course</h2><div class="scroll"><table id="rows"><thead><tr><th>Row</th><th>What must be shown</th><th>Lesson</th><th>Measured in this run</th></tr></thead><tbody>
-{% for row in rows %}<tr id="{{ row.id }}"><td><a href="{{ site }}/{{ row.lesson }}.html">{{ row.id }}</a></td><td>{{ row.what }}</td><td>{{ row.module }}</td><td>{{ figures[row.id] }}</td></tr>{% endfor %}
-</tbody></table></div></section></main></body></html>
-"""
 
 def render_all(run: AllRoads,            # gives scale and seed
                figures: dict[str, str],  # row → the line measured
@@ -241,8 +308,7 @@ def render_all(run: AllRoads,            # gives scale and seed
     "The page of a run. Raises `ValueError` that names rows without a figure."
     missing = [id for id in ROWS if not figures.get(id)]
     if missing: raise ValueError(f"not measured: {', '.join(missing)}; run the same command again")
-    page = Environment(autoescape=True, trim_blocks=True).from_string(_ALL_PAGE)
-    return page.render(run=run, style=Markup(PAGE_STYLE), means=average(rows), rows=ROWS.values(), figures=figures, site=SITE)
+    return render_template("all", run=run, means=average(rows), rows=ROWS.values(), figures=figures, site=SITE)
 
 def run_all(name: str = "all",         # the run's name
             scale: str = "laptop",     # a key of `SCALES`
@@ -262,7 +328,8 @@ def run_all(name: str = "all",         # the run's name
         print(f"{number:2}/{len(STAGES)}  {title}{'' if done is None else ', done before'}", flush=True)
         if done is None:
             figures[title] = done = STAGES[title](run)
-            with atomic_path(kept) as scratch: scratch.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            with atomic_path(kept) as scratch:
+                scratch.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         for row, line in done.items(): print(f"       {row:3} {line}", flush=True)
     if set(figures) == set(STAGES):
         page = render_all(run, {row: line for done in figures.values() for row, line in done.items()}, run.comparison)

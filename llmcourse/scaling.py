@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +19,12 @@ from scipy.optimize import minimize
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .data import ARCHIVE_SHA256, SOURCES, atomic_path, load_data
+from .data import SOURCES, atomic_path, load_data
 from .model import GPTConfig, LanguageModel, load_checkpoint, parameter_count
+from .objectives import read_measured
 from .preprocessing import clean
 from .pretrained import course_gpt
-from .training import TrainingConfig, get_scale, train
+from .training import TrainingConfig, get_scale, provenance, train
 
 # %% auto #0
 __all__ = ['SHAPES', 'BUDGETS', 'SEEDS', 'LADDER', 'HELD_OUT', 'NEARER', 'REPEATED', 'rung', 'Corpus', 'load_windows', 'Passes',
@@ -58,7 +57,9 @@ def load_windows(context: int = 128,            # tokens a window
         order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0)).tolist()
         ids = torch.tensor([token for i in order for token in tokenizer(texts[i])["input_ids"]])
         parts[split] = ids[:len(ids) // context * context].view(-1, context)
-    return Corpus(parts["train"], parts["validation"][:validation_windows], sum(len(t.encode()) for t in texts) / len(ids))
+    return Corpus(
+        parts["train"], parts["validation"][:validation_windows], sum(len(t.encode()) for t in texts) / len(ids)
+    )
 
 # %% ../nbs/5_beyond/38_scaling.ipynb #b9163e7f
 class Passes:
@@ -89,8 +90,10 @@ def validation_loss(model: LanguageModel,  # to be measured
                     windows: Tensor,       # (windows, time), token ids
                     ) -> float:            # nats a token
     "The mean cross-entropy of the next token."
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        return sum(model(some, labels=some).loss.item() * len(some) for some in windows.split(32)) / len(windows)
+        losses = [model(some, labels=some).loss.item() * len(some) for some in windows.to(device).split(32)]
+    return sum(losses) / len(windows)
 
 def measure_run(corpus: Corpus,             # from `load_windows`
                 d_model: int,               # width
@@ -139,16 +142,15 @@ def measure_ladder(folder: str | Path,                                          
             row = json.dumps(measure_run(corpus, **job))
             with atomic_path(file) as scratch: scratch.write_text(row, encoding="utf-8")
         rows.append(json.loads(file.read_text(encoding="utf-8")))
-    about = {"command": "llmcourse.scaling.measure_ladder(folder)", "seeds": sorted({job["seed"] for job in jobs}),
-             "precision": "fp32", "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__,
-             "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
+    seeds = sorted({job["seed"] for job in jobs})
+    about = provenance("llmcourse.scaling.measure_ladder(folder)", seeds, precision="fp32")
     with atomic_path(folder/"scaling.json") as scratch:
         scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
 def stored_ladder() -> dict:  # about: how it was made; rows: a row a run
     "The runs that the lesson was written with, as `measure_ladder` measured them."
-    return json.loads((course_gpt().parent/"measured"/"scaling.json").read_text(encoding="utf-8"))
+    return read_measured("scaling")
 
 # %% ../nbs/5_beyond/38_scaling.ipynb #ffe40768
 class Law(NamedTuple):
@@ -229,7 +231,10 @@ def best_split(law: Law,       # both of its exponents above 0
                ) -> tuple[float, float]: # parameters and tokens
     "The model and the text with the lowest predicted loss that a budget of 6 N D buys."
     if law.alpha <= 0 or law.beta <= 0:
-        raise ValueError(f"exponents {law.alpha:g} and {law.beta:g}: the law says that size or text brings nothing; it has no best split")
+        raise ValueError(
+            f"exponents {law.alpha:g} and {law.beta:g}: the law says that size or text brings nothing; it has no "
+            "best split"
+        )
     if not compute > 0: raise ValueError(f"a budget of {compute} FLOPs buys nothing; give one above 0")
     scale = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
     size = scale * (compute / 6) ** (law.beta / (law.alpha + law.beta))

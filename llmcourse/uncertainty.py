@@ -71,9 +71,10 @@ def mean_interval(values: Sequence[float],         # at least two, for example o
 
 # %% ../nbs/1_from_scratch/02_uncertainty.ipynb #0d19237a
 def middle_95(values: Sequence[float],     # for example a score in many resamples
+              alpha: float = 0.05,         # another share than 95 %: what is left out on both sides together
               ) -> tuple[float, float]:    # low, high
     "The middle 95 % of some values, as a percentile bootstrap reads its interval. Raises `ValueError` for NaN."
-    low, high = np.quantile(np.asarray(values, float), [0.025, 0.975])
+    low, high = np.quantile(np.asarray(values, float), [alpha / 2, 1 - alpha / 2])
     if not math.isfinite(low + high):
         raise ValueError("some of the values are no numbers; find out where they come from")
     return float(low), float(high)

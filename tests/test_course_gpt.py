@@ -3,7 +3,9 @@ import course_gpt
 
 
 def test_first_steps_give_the_logged_losses():
-    assert course_gpt.difference_to_log(100) < 0.05  # 0 on a processor of the same kind, a little more in another precision
+    assert (
+        course_gpt.difference_to_log(100) < 0.05
+    )  # 0 on a processor of the same kind, a little more in another precision
 
 
 def test_checkpoint_is_small():

@@ -156,5 +156,10 @@ def test_no_name_is_unknown_or_unused():
 def test_coverage_table_is_what_the_lessons_say():
     from llmcourse.coverage import collect, coverage_table
     shown = next(lesson for lesson in LESSONS if module_of(lesson) == "coverage")
-    stored = ["".join(out["data"]["text/html"]) for cell in lessons.read(shown).cells for out in cell.get("outputs", []) if "text/html" in out.get("data", {})]
+    stored = [
+        "".join(out["data"]["text/html"])
+        for cell in lessons.read(shown).cells
+        for out in cell.get("outputs", [])
+        if "text/html" in out.get("data", {})
+    ]
     assert stored == [coverage_table(collect(lessons.NBS))], f"run: python tools/lessons.py {shown.relative_to(ROOT)}"

@@ -1,8 +1,7 @@
 """A number in the prose stands in a cell beside it: each is found in the code or in an output of its lesson.
 
-Numbers that come from elsewhere (a paper, a specification, a price) are declared where they stand, in a comment that the
-page does not show: <!-- from elsewhere: 124, 0.81 -->. Small whole numbers and years are taken for words.
-"""
+Numbers that come from elsewhere (a paper, a specification, a price) are declared where they stand, in a comment that
+the page does not show: <!-- from elsewhere: 124, 0.81 -->. Small whole numbers and years are taken for words. """
 import re
 from pathlib import Path
 
@@ -25,7 +24,9 @@ def decimals(number: str) -> int:
 
 def is_claim(number: str, after: str) -> bool:
     "Whether a number looks measured: a decimal, a percentage, or a whole number of three digits that is no year."
-    return "." in number or after.lstrip().startswith("%") or (value(number) >= 100 and not 1600 <= value(number) <= 2099)
+    return (
+        "." in number or after.lstrip().startswith("%") or (value(number) >= 100 and not 1600 <= value(number) <= 2099)
+    )
 
 
 def claims(text: str) -> list[tuple[str, str]]:
@@ -43,7 +44,9 @@ def evidence(nb) -> set[float]:
         else: texts += re.findall(r"<!-- from elsewhere:(.*?)-->", cell.source, re.S)
         for out in cell.get("outputs", []):
             data = out.get("data", {})
-            texts += [str(text) for text in (out.get("text", ""), data.get("text/plain", ""), data.get("text/html", ""))]
+            texts += [
+                str(text) for text in (out.get("text", ""), data.get("text/plain", ""), data.get("text/html", ""))
+            ]
     found = re.findall(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?", " ".join(texts).replace("_", ""))
     return {value(number) for number in found}
 
@@ -74,4 +77,7 @@ def test_a_number_without_a_cell_is_found():
     known = evidence(nb)
     assert all(stands_in(number, known) for number in ("0.73", "73", "0.7345", "1,200"))
     assert not any(stands_in(number, known) for number in ("0.74", "0.736", "1,201"))
-    assert [number for number, _ in claims("It gains 2.5 points in 2014, `0.9`, 7 of 10, 12 %, $3.5$.")] == ["2.5", "12"]
+    assert [number for number, _ in claims("It gains 2.5 points in 2014, `0.9`, 7 of 10, 12 %, $3.5$.")] == [
+        "2.5",
+        "12",
+    ]

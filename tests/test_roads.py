@@ -7,7 +7,17 @@ from conftest import run
 
 
 def test_run_all_ends_in_one_page(tmp_path):
-    command = (sys.executable, "-c", "from llmcourse.cli import main; main()", "run", "--all", "--scale", "tiny", "--out", tmp_path)
+    command = (
+        sys.executable,
+        "-c",
+        "from llmcourse.cli import main; main()",
+        "run",
+        "--all",
+        "--scale",
+        "tiny",
+        "--out",
+        tmp_path,
+    )
     first = run(*command)
     page = (tmp_path/"all"/"all.html").read_text(encoding="utf-8")
     rows = re.findall(r'<tr id="(\w+)">.*?</tr>', page, re.S)

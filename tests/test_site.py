@@ -13,8 +13,18 @@ from conftest import BUILT, ROOT, build_once, run
 from lessons import NBS, lessons
 from test_project import exported, modules
 
-LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "object": "data",
-          "embed": "src", "image": "href", "use": "href"}
+LOADED = {
+    "script": "src",
+    "link": "href",
+    "img": "src",
+    "source": "src",
+    "iframe": "src",
+    "video": "src",
+    "object": "data",
+    "embed": "src",
+    "image": "href",
+    "use": "href",
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,9 @@ def site(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def pages(site) -> dict[Path, BeautifulSoup]:
     "Every page of the site, parsed."
-    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(site.rglob("*.html"))}
+    return {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(site.rglob("*.html"))
+    }
 
 
 def page_of(path: Path, site: Path) -> Path:
@@ -61,7 +73,9 @@ def test_no_link_is_broken(site, pages):
                 file = (path.parent/unquote(target.path)).resolve() if target.path else path
                 if file.is_dir(): file = file/"index.html"
                 checked += 1
-                found = file.is_file() and (not target.fragment or file.suffix != ".html" or unquote(target.fragment) in ids[file])
+                found = file.is_file() and (
+                    not target.fragment or file.suffix != ".html" or unquote(target.fragment) in ids[file]
+                )
                 if not found: broken.append(f"{path.relative_to(site)}: {element[attribute]}")
     assert broken == [] and checked > 20 * len(pages)
 
@@ -71,8 +85,12 @@ def test_nothing_is_loaded_from_another_host(site, pages):
               for tag, attribute in LOADED.items() for element in page.select(f"{tag}[{attribute}]")
               if elsewhere(element[attribute])]
     script = re.compile(r"""(?:\bfrom|\bimport\(?|\bfetch\(|url\(|@import)\s*["']?(?:https?:)?//[^"')\s]+""")
-    inside = [f"{path.relative_to(site)}: {found}" for path in site.rglob("*") if path.suffix in (".html", ".css", ".js")
-              for found in script.findall(re.sub(r"<(pre|code)\b.*?</\1>", "", path.read_text(encoding="utf-8"), flags=re.S))]
+    inside = [
+        f"{path.relative_to(site)}: {found}"
+        for path in site.rglob("*")
+        if path.suffix in (".html", ".css", ".js")
+        for found in script.findall(re.sub(r"<(pre|code)\b.*?</\1>", "", path.read_text(encoding="utf-8"), flags=re.S))
+    ]
     assert loaded + inside == []
 
 
@@ -102,8 +120,10 @@ def test_source_and_signature_of_every_exported_name(module, site, pages):
         title = page.find(id=node.name.lower())
         signature = title.find_next("pre").get_text() if title else ""
         arguments = [] if hasattr(node, "bases") else [arg.arg for arg in node.args.args]
-        if not signature.strip().startswith((f"def {node.name}(", f"class {node.name}(")) or \
-           not all(re.search(rf"\b{name}\b", signature) for name in arguments): missing.append(f"signature of {node.name}")
+        if not signature.strip().startswith((f"def {node.name}(", f"class {node.name}(")) or not all(
+            re.search(rf"\b{name}\b", signature) for name in arguments
+        ):
+            missing.append(f"signature of {node.name}")
         if not re.search(rf"^(def|class) {node.name}\b", sources, re.M): missing.append(f"source of {node.name}")
     assert missing == []
 

@@ -34,8 +34,8 @@ tags: [llmcourse]
 # The course's own GPT
 
 A language model of {parameters:,} parameters in the shape of Llama, pre-trained on the training text of {sources}
-(the ICWSM-14 sets of Hutto and Gilbert, MIT licence). It writes in the manner of reviews, tweets and editorials, and its
-sentences hang together for some words; it knows nothing, and what it says is not true.
+(the ICWSM-14 sets of Hutto and Gilbert, MIT licence). It writes in the manner of reviews, tweets and editorials, and
+its sentences hang together for some words; it knows nothing, and what it says is not true.
 
 | | |
 |---|---|
@@ -54,14 +54,17 @@ sentences hang together for some words; it knows nothing, and what it says is no
 def forget_dropout() -> None:
     "Dropout belonged to this training: whoever trains the stored model further chooses his own."
     config = json.loads((FOLDER/"config.json").read_text(encoding="utf-8")) | {"dropout": 0.0}
-    with atomic_path(FOLDER/"config.json") as scratch: scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    with atomic_path(FOLDER / "config.json") as scratch:
+        scratch.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def difference_to_log(steps: int = 100) -> float:
     "Train the first steps again; how far their losses are from those in the stored log, at most."
     log = json.loads((FOLDER/"history.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        again = pretrain(load_corpus(SCALE), SCALE, SEED, Path(folder)/"again", DROPOUT, [lambda history: len(history) == steps])
+        again = pretrain(
+            load_corpus(SCALE), SCALE, SEED, Path(folder) / "again", DROPOUT, [lambda history: len(history) == steps]
+        )
         history = json.loads((again/"history.json").read_text(encoding="utf-8"))
     return max(abs(now["loss"] - then["loss"]) for now, then in zip(history, log[:steps], strict=True))
 
@@ -74,10 +77,24 @@ def main() -> None:
     pretrain(corpus, SCALE, SEED, FOLDER, DROPOUT)
     forget_dropout()
     model, tokenizer = load_checkpoint(FOLDER)
-    bits = ", ".join(f"{source} {bits_per_byte(model, tokenizer, list(dataset['validation']['text'])):.2f}" for source, dataset in corpus.items())
-    card = CARD.format(parameters=sum(p.numel() for p in model.parameters()), sources=", ".join(SOURCES), steps=SCALE.pretraining_steps,
-                       batch_size=SCALE.batch_size, context=SCALE.context, dropout=DROPOUT, seed=SEED, precision=native_precision(), data=ARCHIVE_SHA256,
-                       python=platform.python_version(), torch=torch.__version__, bits=bits)
+    bits = ", ".join(
+        f"{source} {bits_per_byte(model, tokenizer, list(dataset['validation']['text'])):.2f}"
+        for source, dataset in corpus.items()
+    )
+    card = CARD.format(
+        parameters=sum(p.numel() for p in model.parameters()),
+        sources=", ".join(SOURCES),
+        steps=SCALE.pretraining_steps,
+        batch_size=SCALE.batch_size,
+        context=SCALE.context,
+        dropout=DROPOUT,
+        seed=SEED,
+        precision=native_precision(),
+        data=ARCHIVE_SHA256,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        bits=bits,
+    )
     with atomic_path(FOLDER/"README.md") as scratch: scratch.write_text(card, encoding="utf-8")
 
 

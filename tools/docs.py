@@ -41,16 +41,20 @@ def finish(page: str, folder: Path, pages: dict[str, str], site_url: str) -> str
     for tag in soup.select('link[href*="katex"], script[src*="katex"]'): tag.decompose()
     for span in soup.select("span.math"):
         tex = re.sub(r"^\\[(\[]|\\[)\]]$", "", span.get_text())
-        span.replace_with(BeautifulSoup(mathml(tex, "block" if "display" in span["class"] else "inline"), "html.parser"))
-    for link in soup.select(f'a[href^="{site_url}"]'):             # nbdev links `names` to where the site will be published
+        span.replace_with(
+            BeautifulSoup(mathml(tex, "block" if "display" in span["class"] else "inline"), "html.parser")
+        )
+    for link in soup.select(f'a[href^="{site_url}"]'):  # nbdev links `names` to where the site will be published
         path, _, anchor = link["href"].removeprefix(site_url).partition("#")
-        name = anchor.partition(".")[0]                            # a method is shown with its class
+        name = anchor.partition(".")[0]  # a method is shown with its class
         link["href"] = os.path.relpath(pages.get(path, path), folder) + (name and f"#{name}")
-    for link in soup.select('a[href$=".ipynb"]'):                  # links in a cell's output, such as the coverage table's
-        if not urlsplit(link["href"]).netloc: link["href"] = link["href"].removesuffix(".ipynb") + ".html"
-    for output in soup.select(".cell-output-markdown"):            # the signature of an exported name; nbdev rules it off
+    for link in soup.select('a[href$=".ipynb"]'):  # links in a cell's output, such as the coverage table's
+        if not urlsplit(link["href"]).netloc:
+            link["href"] = link["href"].removesuffix(".ipynb") + ".html"
+    for output in soup.select(".cell-output-markdown"):  # the signature of an exported name; nbdev rules it off
         title = output.find("h3", id=True)
-        if not title or not (rule := output.find("hr")): continue
+        if not title or not (rule := output.find("hr")):
+            continue
         rule.decompose()
         output.name, output["class"] = "details", "api"
         summary = soup.new_tag("summary")
@@ -70,7 +74,7 @@ def build_without_quarto() -> None:
         page = finish(path.read_text(encoding="utf-8"), path.parent.relative_to(site.out), pages,
                       f"{config.doc_host}{config.doc_baseurl}/")
         path.write_text(page, encoding="utf-8")
-    for path in site.out.rglob("*.css"):                           # themes ask a server of fonts; the reader's own will do
+    for path in site.out.rglob("*.css"):  # themes ask a server of fonts; the reader's own will do
         path.write_text(re.sub(r"@import url\(https:[^)]*\);", "", path.read_text(encoding="utf-8")), encoding="utf-8")
     for warning in site.warnings:
         if "broken link" in warning: print(warning, file=sys.stderr)

@@ -1,17 +1,16 @@
 """How far does a classifier from scratch go? One idea after another, each beside the plain classifier of the course.
 
-Usage: python bench/from_scratch.py             about half an hour on one core; interrupt it, the same command goes on
-       python bench/from_scratch.py --table     the table of the stored record, at once
+Usage: python experiments/from_scratch.py          half an hour on one core; interrupt it, the same command goes on
+       python experiments/from_scratch.py --table  the table of the stored record, at once
 
 Every idea changes one thing about the plain classifier: the stored GPT, then three passes over the labelled reviews.
-Each is trained with three seeds and judged on the validation reviews; its difference to the plain one is paired, with a
-95 % interval from a bootstrap over whole reviews. Last comes the best one with a GPT in it, as the validation reviews
-have it, once, on the test reviews, beside VADER, TF-IDF and one human. The answers are kept in runs/from_scratch and the
-record in bench/from_scratch.json.
+Each is trained with three seeds and judged on the validation reviews; its difference to the plain one is paired, with
+a 95 % interval from a bootstrap over whole reviews. Last comes the best one with a GPT in it, as the validation
+reviews have it, once, on the test reviews, beside VADER, TF-IDF and one human. The answers are kept in
+runs/from_scratch and the record in llmcourse/measured/from_scratch.json.
 """
 import hashlib
 import json
-import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,18 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmcourse.data import ARCHIVE_SHA256, LABELS, atomic_path, label_of, load_data
+from llmcourse.data import LABELS, atomic_path, label_of, load_data
 from llmcourse.evaluation import (bootstrap_interval, human_baseline, paired_difference, predict_probabilities, score,
                                   tfidf_baseline, vader_baseline)
 from llmcourse.model import Classifier, Output, load_checkpoint
 from llmcourse.preprocessing import clean
 from llmcourse.pretrained import course_gpt
 from llmcourse.road import load_corpus, pretrain
-from llmcourse.training import ClassificationBatches, TrainingConfig, get_scale, train
+from llmcourse.training import ClassificationBatches, TrainingConfig, get_scale, provenance, train
 
 SEEDS, WORDS = (0, 1, 2), "bag of words (TF-IDF) alone"
-RUNS, RECORD = Path("runs")/"from_scratch", Path(__file__).with_suffix(".json")
+RUNS = Path("runs")/"from_scratch"
+RECORD = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"from_scratch.json"
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,7 @@ def main() -> None:
     validation = judge(systems(answers, words, "validation"), reviews["validation"], plain)
     with_gpt = [row for row in validation if row["system"] not in (plain, WORDS)]
     chosen = max(with_gpt, key=lambda row: row["macro_f1"])["system"]
-    record = {"about": {"command": "python bench/from_scratch.py", "seeds": SEEDS, "data (SHA-256)": ARCHIVE_SHA256,
-                        "python": platform.python_version(), "torch": torch.__version__, "chosen": chosen},
+    record = {"about": provenance("python experiments/from_scratch.py", SEEDS, chosen=chosen),
               "tables": {"validation reviews": validation,
                          "test reviews": on_test(systems(answers, words, "test"), chosen, plain, reviews)}}
     with atomic_path(RECORD) as scratch: scratch.write_text(json.dumps(record, indent=1) + "\n")

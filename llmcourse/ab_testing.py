@@ -66,7 +66,7 @@ def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answers were right
                     n_a: Sequence[int],      # of how many, at least 1
                     right_b: Sequence[int],  # the same for B
-                    n_b: Sequence[int],
+                    n_b: Sequence[int],      # of how many
                     alpha: float = 0.05,     # 0.05 for a 95 % interval
                     draws: int = 2000,       # how often users are dealt anew
                     seed: int = 0,           # fixes how

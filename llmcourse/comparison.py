@@ -251,7 +251,12 @@ def compare(folder: str | Path,                             # gets a file a run,
         scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
-def job_file(folder: Path, technique: str, seed: int, epochs: int, sentences: int | None) -> Path:
+def job_file(folder: Path,           # of `compare`
+             technique: str,         # a key of `CONTENDERS`
+             seed: int,              # of the run
+             epochs: int,            # passes over the labelled sentences
+             sentences: int | None,  # of each split at most
+             ) -> Path:
     "Where `compare` keeps the row of a run."
     return folder/f"{technique.replace(' ', '_')}-{seed}-{epochs}-{sentences or 'all'}.json"
 

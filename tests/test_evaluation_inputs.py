@@ -56,8 +56,8 @@ def test_inputs_follow_a_classifier(tokenizer, use):
 
 @pytest.mark.parametrize("use", [
     lambda model, tokenizer: bits_per_byte(model, tokenizer, TEXTS),
-    lambda model, tokenizer: range_test(model, LanguageModelBatches(tokenizer(TEXTS)["input_ids"], 8, 2, 10), 1e-4, 1e-3,
-                                        10, TrainingConfig(precision="fp32"))])
+    lambda model, tokenizer: range_test(model, LanguageModelBatches(tokenizer(TEXTS)["input_ids"], 8, 2, 10), 1e-4,
+                                        1e-3, 10, TrainingConfig(precision="fp32"))])
 def test_inputs_follow_a_language_model(tokenizer, use):
     on_another_device(LanguageModel(shape(tokenizer)), lambda model: use(model, tokenizer))
 

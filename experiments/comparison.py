@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from _store import MEASURED, write
 from llmcourse.comparison import CONTENDERS, LinearProbe, _adapters, _lora, _prefix, compare, job_file
 from llmcourse.data import LABELS, atomic_path, load_data
 from llmcourse.evaluation import predict_probabilities
@@ -25,7 +26,7 @@ from llmcourse.preprocessing import clean
 from llmcourse.pretrained import course_gpt, load_pretrained
 from llmcourse.training import provenance
 
-FILE = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"comparison.json"
+FILE = MEASURED/"comparison.json"
 SEEDS, EPOCHS = (0, 1, 2), 3
 
 
@@ -82,7 +83,7 @@ def main() -> None:
         found = {"about": [*taken, provenance(command, SEEDS, epochs=EPOCHS, techniques=fresh)], "rows": rows}
     found["latency"] = latency()
     for row in found["rows"]: row["latency_ms"] = found["latency"][row["technique"]]["median"]
-    with atomic_path(FILE) as path: path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    write(FILE, found)
     print(f"wrote {FILE.name}: {len(found['rows'])} runs")
 
 

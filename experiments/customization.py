@@ -8,16 +8,16 @@ eight minutes on one core. What the file holds already is not measured again; a 
 refused.
 """
 import argparse
-import json
 from pathlib import Path
 
+from _store import MEASURED, rows_begun, write
 from llmcourse.customization import ARMS, measure_arm
-from llmcourse.data import LABELS, atomic_path
+from llmcourse.data import LABELS
 from llmcourse.model import fingerprint
 from llmcourse.pretrained import load_pretrained
 from llmcourse.training import native_precision, provenance
 
-FILE = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"customization.json"
+FILE = MEASURED/"customization.json"
 
 
 def main() -> None:
@@ -29,19 +29,12 @@ def main() -> None:
     given = parser.parse_args()
     base = fingerprint(*load_pretrained("minilm", LABELS), leave_out=["classifier"])
     settings = {"sentences": given.sentences, "epochs": given.epochs, "base": base, "precision": native_precision()}
-    rows = []
-    if given.out.exists():
-        found = json.loads(given.out.read_text(encoding="utf-8"))
-        differing = [name for name, value in settings.items() if found["about"].get(name) != value]
-        if differing:
-            parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another with --out")
-        rows = found["rows"]
+    rows = rows_begun(given.out, settings, parser)
     done = {(row["arm"], row["seed"]) for row in rows}
     for arm, seed in [(arm, seed) for seed in given.seeds for arm in ARMS if (arm, seed) not in done]:
         rows.append(measure_arm(arm, seed, given.sentences, given.epochs)[-1])
         about = provenance("python experiments/customization.py", sorted({row["seed"] for row in rows}), **settings)
-        with atomic_path(given.out) as path:
-            path.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        write(given.out, {"about": about, "rows": rows})
         print(f"{arm}, seed {seed}: halves matched {rows[-1]['halves_matched']:.2f}", flush=True)
 
 

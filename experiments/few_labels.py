@@ -10,15 +10,14 @@ A second part holds what probe, TF-IDF and the head on the pooler say of the tes
 the techniques in comparison.json.
 """
 import copy
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from _store import MEASURED, write
 from llmcourse.adapters import add_adapters
-from llmcourse.data import LABELS, atomic_path, load_data
+from llmcourse.data import LABELS, load_data
 from llmcourse.evaluation import predict_probabilities, tfidf_baseline
 from llmcourse.lora import add_lora
 from llmcourse.preprocessing import clean
@@ -29,7 +28,7 @@ from llmcourse.training import ClassificationBatches, TrainingConfig, provenance
 
 SEEDS, LABELLED, KEPT, EPOCHS = (0, 1, 2), 256, 120, 4
 SAID = "is this review of a product negative, neutral or positive?"
-TARGET = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"few_labels.json"
+TARGET = MEASURED/"few_labels.json"
 RATES = {"everything": (1e-4, 2e-4), "LoRA": (2e-3, 5e-3), "adapters": (2e-3, 5e-3), "soft prompt": (1e-2, 3e-2),
          "prefix": (1e-2, 3e-2)}
 
@@ -104,10 +103,10 @@ def all_labels() -> dict[str, list[int]]:
 def main() -> None:
     whole = all_labels()
     rows = [row for seed in SEEDS for row in few_labels(seed)]
-    about = provenance("PYTHONPATH=. python experiments/few_labels.py", SEEDS, labelled=LABELLED, kept=KEPT,
+    about = provenance("python experiments/few_labels.py", SEEDS, labelled=LABELLED, kept=KEPT,
                        epochs=EPOCHS, batch_size=16, rates=RATES)
     found = {"about": about, "rows": rows, "all_labels": whole}
-    with atomic_path(TARGET) as path: path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    write(TARGET, found)
 
 
 if __name__ == "__main__": sys.exit(main())

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from _store import MEASURED, write
 from llmcourse.data import LABELS, atomic_path, label_of, load_data
 from llmcourse.evaluation import (bootstrap_interval, human_baseline, paired_difference, predict_probabilities, score,
                                   tfidf_baseline, vader_baseline)
@@ -34,7 +35,7 @@ from llmcourse.training import ClassificationBatches, TrainingConfig, get_scale,
 
 SEEDS, WORDS = (0, 1, 2), "bag of words (TF-IDF) alone"
 RUNS = Path("runs")/"from_scratch"
-RECORD = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"from_scratch.json"
+RECORD = MEASURED/"from_scratch.json"
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def main() -> None:
     record = {"about": provenance("python experiments/from_scratch.py", SEEDS, chosen=chosen),
               "tables": {"validation reviews": validation,
                          "test reviews": on_test(systems(answers, words, "test"), chosen, plain, reviews)}}
-    with atomic_path(RECORD) as scratch: scratch.write_text(json.dumps(record, indent=1) + "\n")
+    write(RECORD, record)
     show(record)
 
 

@@ -7,14 +7,13 @@ training reviews. Then, as the lesson does with its one model: alarms in seven w
 random order, and in seven of tweets drawn at random; macro-F1 on both; alarms in the same windows of reviews when a
 wrong model with moved cuts labels them. Rates are shares of windows.
 """
-import json
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from _store import MEASURED, write
 from llmcourse.anonymization import anonymize
-from llmcourse.data import LABELS, atomic_path, load_data
+from llmcourse.data import LABELS, load_data
 from llmcourse.evaluation import predict_probabilities, score
 from llmcourse.model import Classifier
 from llmcourse.monitoring import DriftMonitor, Views, decisive_words
@@ -23,7 +22,7 @@ from llmcourse.tokenizer import train_tokenizer
 from llmcourse.training import ClassificationBatches, TrainingConfig, get_scale, provenance, train
 
 SEEDS, SIZE, WINDOWS = (0, 1, 2, 3, 4), 100, 7
-TARGET = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"monitoring.json"
+TARGET = MEASURED/"monitoring.json"
 
 
 def load() -> dict:
@@ -110,6 +109,5 @@ def measure(data: dict, tokenizer, seed: int) -> dict:
 if __name__ == "__main__":
     data = load()
     tokenizer = train_tokenizer([row["text"] for row in data["seen"]], get_scale("tiny").vocab_size)
-    run = provenance("python experiments/monitoring.py", SEEDS, window=SIZE, windows=WINDOWS)
-    found = {"run": run, "seeds": [measure(data, tokenizer, seed) for seed in SEEDS]}
-    with atomic_path(TARGET) as path: path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    about = provenance("python experiments/monitoring.py", SEEDS, window=SIZE, windows=WINDOWS)
+    write(TARGET, {"about": about, "rows": [measure(data, tokenizer, seed) for seed in SEEDS]})

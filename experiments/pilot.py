@@ -6,17 +6,16 @@ Usage: python experiments/pilot.py        writes llmcourse/measured/pilot.json
 For each review of the validation split: its sentences, the complaints among them, and how many VADER, TF-IDF and both
 get right; the confusion matrices; macro-F1 on validation sentences of other domains. Of the test split only the sizes
 of the reviews are written down, and how many of their sentences are complaints. """
-import json
-from pathlib import Path
 
 import numpy as np
 
-from llmcourse.data import LABELS, atomic_path, load_data
+from _store import MEASURED, write
+from llmcourse.data import LABELS, load_data
 from llmcourse.evaluation import count_confusions, score, tfidf_baseline, vader_baseline
 from llmcourse.preprocessing import clean
 from llmcourse.training import provenance
 
-FILE = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"pilot.json"
+FILE = MEASURED/"pilot.json"
 
 
 def reviews_of(split) -> dict[str, list[int]]:
@@ -56,5 +55,5 @@ def measure() -> dict:
 
 if __name__ == "__main__":
     found = {"about": provenance("python experiments/pilot.py", seeds=[])} | measure()
-    with atomic_path(FILE) as path: path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(FILE, found)
     print(f"wrote {FILE.name}: {len(found['reviews'])} reviews of the pilot, {len(found['test'])} of the test")

@@ -12,7 +12,6 @@ begun with other settings is refused.
 """
 import argparse
 import copy
-import json
 import re
 import time
 from dataclasses import replace
@@ -22,7 +21,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from llmcourse.data import LABELS, atomic_path, load_data
+from _store import MEASURED, rows_begun, write
+from llmcourse.data import LABELS, load_data
 from llmcourse.evaluation import bits_per_byte
 from llmcourse.generation import distinct_ngrams
 from llmcourse.model import fingerprint
@@ -32,7 +32,7 @@ from llmcourse.rlhf import (DPOConfig, GRPOConfig, decode, dpo, frozen_logps, gr
                             reward_function, sample, split_prompts, train_reward_model, vader_scores)
 from llmcourse.training import native_precision, provenance
 
-FILE = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"rlhf.json"
+FILE = MEASURED/"rlhf.json"
 FAVOURITES = re.compile(r"\b(great|excellent)\b")
 
 
@@ -116,20 +116,13 @@ def main() -> None:
     lm, tokenizer = load_policy(course_gpt())
     settings = {"steps": given.steps, "sentences": given.sentences, "language_model": fingerprint(lm, tokenizer),
                 "precision": native_precision()}
-    rows = []
-    if given.out.exists():
-        found = json.loads(given.out.read_text(encoding="utf-8"))
-        differing = [name for name, value in settings.items() if found["about"].get(name) != value]
-        if differing:
-            parser.error(f"{given.out.name} was begun with other {', '.join(differing)}; choose another with --out")
-        rows = found["rows"]
+    rows = rows_begun(given.out, settings, parser)
     wanted = [seed for seed in given.seeds if not any(row["seed"] == seed for row in rows)]
     experiment = Experiment(given.steps, given.sentences) if wanted else None
     for seed in wanted:
         rows = sorted(rows + experiment.run(seed), key=lambda row: row["seed"])
         about = provenance("python experiments/rlhf.py", sorted({row["seed"] for row in rows}), **settings)
-        with atomic_path(given.out) as path:
-            path.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        write(given.out, {"about": about, "rows": rows})
         print(f"seed {seed}: {rows[-1]['seconds']:.0f} seconds", flush=True)
 
 

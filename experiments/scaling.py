@@ -6,10 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from llmcourse.data import atomic_path
+from _store import MEASURED, write
 from llmcourse.scaling import measure_ladder
 
-FILE = Path(__file__).resolve().parent.parent/"llmcourse"/"measured"/"scaling.json"
+FILE = MEASURED/"scaling.json"
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     rows = measure_ladder(folder)
     found = json.loads((folder/"scaling.json").read_text(encoding="utf-8"))
     found["about"]["command"] = "python experiments/scaling.py FOLDER"
-    with atomic_path(FILE) as path: path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    write(FILE, found)
     print(f"wrote {FILE.name}: {len(rows)} runs")
 
 

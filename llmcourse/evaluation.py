@@ -31,10 +31,10 @@ from .objectives import Check, Objective
 from .uncertainty import middle_95, resample_weights
 
 # %% auto #0
-__all__ = ['Predict', 'PALETTE', 'PAGE_STYLE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline',
-           'tfidf_baseline', 'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of',
-           'predict_probabilities', 'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report',
-           'render_template', 'draw_history', 'compare_in_words', 'render_report']
+__all__ = ['Predict', 'PALETTE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline',
+           'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities',
+           'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'render_template',
+           'draw_history', 'compare_in_words', 'render_report']
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #0f3bff4f
 def _label_ids(values, n_labels: int, name: str) -> np.ndarray:
@@ -491,9 +491,6 @@ def render_template(name: str,  # of a file NAME.html in llmcourse/templates
         raise ValueError(f"no template {error.name!r}; there are {known}") from error
     except UndefinedError as error:
         raise ValueError(f"the template {name!r} lacks a value: {error.message}; give it by that name") from error
-
-# What the pages look like, for a page that stands in no template.
-PAGE_STYLE = "".join(_PAGES.loader.get_source(_PAGES, name)[0] for name in ("palette.css", "page.css"))
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #35454349
 def _svg(figure: Figure, name: str, alt: str) -> Markup:

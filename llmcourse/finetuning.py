@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import json
 import math
 import re
 from collections import defaultdict
@@ -22,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from .data import LABELS, atomic_folder
 from .evaluation import context_of, paired_difference, score
-from .objectives import Check
+from .objectives import Check, read_measured
 from .pretrained import embed, load_pretrained, mean_vectors, quiet
 from .training import (
     ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
@@ -278,8 +276,7 @@ def finetune(name: str,                         # what `load_pretrained` takes
 # %% ../nbs/2_fine_tuning/27_finetuning.ipynb #9aa444b1
 def stored_few_labels() -> dict:
     "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, and answers with `all_labels`."
-    course = Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])
-    return json.loads((course/"measured"/"few_labels.json").read_text(encoding="utf-8"))
+    return read_measured("few_labels")
 
 def few_labels(split,                      # the validation split that the stored predictions are about
                techniques: Sequence[str],  # such as `everything` or `LoRA`

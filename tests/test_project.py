@@ -163,3 +163,13 @@ def test_coverage_table_is_what_the_lessons_say():
         if "text/html" in out.get("data", {})
     ]
     assert stored == [coverage_table(collect(lessons.NBS))], f"run: python tools/lessons.py {shown.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE/"measured").glob("*.json")), ids=lambda path: path.name)
+def test_stored_run_says_how_it_was_made(path):
+    about = json.loads(path.read_text(encoding="utf-8"))["about"]
+    for record in about if isinstance(about, list) else [about]:
+        lacks = {"command", "seeds", "precision", "instruction_set", "data_sha256", "versions"} - record.keys()
+        assert not lacks, f"the record lacks {', '.join(sorted(lacks))}; make it with training.provenance"
+        script = re.search(r"experiments/\w+\.py", record["command"])
+        assert script is None or (ROOT/script[0]).is_file(), f"{script[0]} is not there any more"

@@ -21,7 +21,6 @@ from nbdev.doclinks import nbdev_export
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/"nbs"
-os.environ["PYTHONPATH"] = str(ROOT)          # kernels and their children import this checkout, whatever is installed
 
 
 def lessons() -> list[Path]:
@@ -96,6 +95,7 @@ def readme_text() -> str:
 
 def main(names: list[str]) -> None:
     "Export, run, clean, write README.md."
+    os.environ["PYTHONPATH"] = str(ROOT)      # kernels and their children import this checkout, whatever is installed
     chosen = [Path(n).resolve() for n in names] or [p for p in lessons() if not is_fresh(read(p))]
     nbdev_export.__wrapped__()
     for path in chosen:

@@ -537,7 +537,9 @@ def fingerprint(model: nn.Module,              # ours, one of `transformers`, or
     return digest.hexdigest()[:16]
 
 # %% ../nbs/1_from_scratch/14_model.ipynb #c1e4b7ba
-def __getattr__(name: str):
+def _moved(name: str):
     "`generate` has moved to the lesson on generation."
     if name == "generate": return importlib.import_module(".generation", __package__).generate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+__getattr__ = _moved      # what Python asks for a name that a module does not have (PEP 562)

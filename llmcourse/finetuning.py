@@ -18,7 +18,7 @@ import torch
 from datasets import ClassLabel, DatasetDict
 from safetensors import SafetensorError, safe_open
 
-from .data import LABELS, atomic_folder
+from .data import LABELS, atomic_folder, label_of
 from .evaluation import context_of, paired_difference, score
 from .objectives import Check, read_measured
 from .pretrained import embed, load_pretrained, mean_vectors, quiet
@@ -26,8 +26,8 @@ from .training import (
     ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
 
 # %% auto #0
-__all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'watch_validation', 'save_classifier',
-           'finetune', 'stored_few_labels', 'few_labels', 'halves_matched']
+__all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'soft_labels', 'watch_validation',
+           'save_classifier', 'finetune', 'stored_few_labels', 'few_labels', 'halves_matched']
 
 # %% ../nbs/2_fine_tuning/30_finetuning.ipynb #34f0c111
 def _split_faults(split, labels: Sequence[str]) -> list[str]:
@@ -154,6 +154,16 @@ def dry_run(model,                     # a transformers sequence classifier; it 
             Check("label_noise", 0.05, "at most", noise)]
 
 # %% ../nbs/2_fine_tuning/30_finetuning.ipynb #13f4d15d
+def soft_labels(split,                 # with the columns label and ratings
+                share: float = 0.5,    # of the raters' own answers; 0: the label alone
+                ) -> list[list[float]]:  # for each text the share of each label
+    "The label of each text, mixed with the shares of its raters who would have given each label."
+    rows = []
+    for label, ratings in zip(split["label"], split["ratings"]):
+        counts = np.bincount([label_of(rating) for rating in ratings], minlength=len(LABELS)) / len(ratings)
+        rows.append((share * counts + (1 - share) * np.eye(len(LABELS))[label]).tolist())
+    return rows
+
 def watch_validation(model,               # being trained
                      split,               # with the columns text and label
                      tokenizer,           # the model's own
@@ -249,17 +259,20 @@ def finetune(name: str,                         # what `load_pretrained` takes
              seed: int = 0,                     # for the head, the order and dropout
              state_file: str | Path | None = None,  # to go on after an interruption; removed once the folder stands
              keep_best: bool = False,           # end with the weights of the epoch whose validation loss was lowest
+             pooling: str | None = None,        # as for `load_pretrained`
+             raters_share: float = 0.0,         # of `soft_labels`; 0: learn from the labels alone
              ) -> tuple:                        # model, tokenizer, history
     """Fine-tune all parameters of a pre-trained model.
 
     Raises `ValueError` before training that lists the faults of the splits, or for counts below one, and
     `FileExistsError` if the file for the best weights, beside `state_file`, is something else."""
     _check_before(dataset, labels, epochs=epochs, batch_size=batch_size, context=context)
-    model, tokenizer = load_pretrained(name, labels, seed)
+    model, tokenizer = load_pretrained(name, labels, seed, pooling)
     if model.config.problem_type == "multi_label_classification":
         raise ValueError(f"the head of {name} gives each label its own answer; fine-tune a base with one label a text")
     p = prepare(dataset["train"], tokenizer, context)
-    batches = ClassificationBatches(p.sequences, p.labels, batch_size, epochs, tokenizer.pad_token_id, context, seed)
+    targets = soft_labels(dataset["train"], raters_share) if raters_share else p.labels
+    batches = ClassificationBatches(p.sequences, targets, batch_size, epochs, tokenizer.pad_token_id, context, seed)
     look = watch_validation(model, dataset["validation"], tokenizer, context)
     best = _best_file(state_file) if state_file and keep_best else None
     stopping = EarlyStopping(model, patience=epochs, file=best)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from .data import LABELS, hub_is_reachable
+from .data import LABELS, cache_folder, hub_is_reachable
+from .selection import MeanPooledClassifier
 
 # %% auto #0
 __all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'quiet', 'load_pretrained', 'mean_vectors',
@@ -121,6 +122,7 @@ def quiet():
 def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True
+    if name == "mpnet": return str(cache_folder()/"models"/name), True
     if Path(name).is_dir(): return str(name), True
     if name == "course-gpt": return str(course_gpt()), True
     if name not in CATALOGUE and ("/" not in name or name.count("/") > 1 or name.startswith((".", "/", "~"))):
@@ -152,7 +154,7 @@ def _check_weights(name: str, model, found: dict) -> None:
 
 def _trained_labels(config) -> list[str]:
     "The labels of the head in a file, in order of their ids; none if it has no head."
-    has_head = any(a.endswith("ForSequenceClassification") for a in config.architectures or [])
+    has_head = any(a.endswith(("ForSequenceClassification", "MeanPooledClassifier")) for a in config.architectures or [])
     return [config.id2label[i] for i in range(config.num_labels)] if has_head else []
 
 @torch.no_grad()
@@ -169,7 +171,7 @@ def _fit_labels(model, known: list[str], labels: list[str]) -> None:
                       f"one for {', '.join(labels)}")
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #57a86e10
-def _open(where: str, offline: bool, labels: list[str]) -> tuple:
+def _open(where: str, offline: bool, labels: list[str], pooling: str | None) -> tuple:
     "Tokenizer, model with these labels, labels of its trained head, and what `transformers` says about the weights."
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=offline)
@@ -178,7 +180,8 @@ def _open(where: str, offline: bool, labels: list[str]) -> tuple:
     if sorted(known) != sorted(labels): config.problem_type = None     # of the head that is replaced
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
-    model, found = AutoModelForSequenceClassification.from_pretrained(
+    kind = MeanPooledClassifier if pooling == "mean" else AutoModelForSequenceClassification
+    model, found = kind.from_pretrained(
         where, config=config, local_files_only=offline, use_safetensors=True, dtype=torch.float32,
         ignore_mismatched_sizes=True, output_loading_info=True)
     return tokenizer, model, known, found
@@ -186,6 +189,7 @@ def _open(where: str, offline: bool, labels: list[str]) -> tuple:
 def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
                     labels: Sequence[str] = LABELS,   # what the head tells apart, in order of the label ids
                     seed: int = 0,                    # fixes the start of a new head
+                    pooling: str | None = None,       # `mean`: a linear layer on the mean vector; None: the usual head
                     ) -> tuple:   # an AutoModelForSequenceClassification in evaluation mode; its tokenizer
     """A pre-trained model with a head for these labels, and its tokenizer.
 
@@ -200,7 +204,7 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tokenizer, model, known, found = _open(where, offline, labels)
+            tokenizer, model, known, found = _open(where, offline, labels, pooling)
             _check_weights(name, model, found)
             if known: _fit_labels(model, known, labels)
     except (OSError, SafetensorError) as error:

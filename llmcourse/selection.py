@@ -14,9 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from .model import Output
 
 # %% auto #0
-__all__ = ['HEAD_KINDS', 'OrdinalHead', 'LinearHead', 'fit_linear_head', 'sentences_needed', 'Family', 'choose_family']
+__all__ = ['HEAD_KINDS', 'OrdinalHead', 'LinearHead', 'fit_linear_head', 'sentences_needed', 'Family', 'choose_family',
+           'MeanPooledClassifier']
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #19716ac2
 class OrdinalHead(nn.Module):
@@ -185,3 +189,34 @@ def choose_family(task: str,                    # `text-regression`, `text-class
         model = "transformer from scratch"
         why = f"{n_examples:,} labels can teach word order, which a bag of words cannot see"
     return Family(model, *heads[task], why)
+
+# %% ../nbs/1_from_scratch/21_selection.ipynb #dbfad92a
+class MeanPooledClassifier(PreTrainedModel):
+    """An encoder of `transformers`, the mean of its token vectors, and a linear layer that scores labels.
+
+    The folder that `save_pretrained` writes opens with `AutoModel` as well, which then leaves the head out."""
+    def __init__(self,
+                 config: PreTrainedConfig,  # of the encoder, with the names of the labels in `id2label`
+                 ):
+        super().__init__(config)
+        encoder = AutoModel.from_config(config, add_pooling_layer=False)
+        self.base_model_prefix = encoder.base_model_prefix         # so that its weights keep the names they have
+        self.add_module(self.base_model_prefix, encoder)
+        self.score = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, folder, config=None, **options):
+        "As for every model of `transformers`; which encoder it is stands in the folder's configuration."
+        return super().from_pretrained(folder, config=config or AutoConfig.from_pretrained(folder), **options)
+
+    def forward(self,
+                input_ids: Tensor,              # (batch, time), token ids
+                attention_mask: Tensor,         # (batch, time), 0 for padding
+                labels: Tensor | None = None,   # (batch,) label ids, or (batch, n_labels) shares that add up to 1
+                ) -> Output:                    # logits (batch, n_labels)
+        hidden = self.base_model(input_ids=input_ids, attention_mask=attention_mask)[0]      # (batch, time, d_model)
+        mask = attention_mask[..., None]
+        pooled = (hidden * mask).sum(1) / mask.sum(1)                                        # (batch, d_model)
+        logits = self.score(pooled)
+        return Output(None if labels is None else F.cross_entropy(logits.float(), labels), logits)

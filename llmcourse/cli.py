@@ -14,7 +14,7 @@ import typer
 # %% auto #0
 __all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'AllOption', 'CheckpointArgument',
            'CheckpointOption', 'TextsArgument', 'TRAINED', 'run', 'data', 'train', 'evaluate', 'predict', 'plan',
-           'process', 'serve', 'main']
+           'process', 'serve', 'chat', 'main']
 
 # %% ../nbs/5_beyond/53_command_line.ipynb #abf40f33
 app = typer.Typer(
@@ -105,6 +105,20 @@ def serve(checkpoint: CheckpointArgument = TRAINED,
     "Answer /predict and /healthz over HTTP until Ctrl-C; /docs describes both."
     from llmcourse.serving import serve
     serve(checkpoint, host, port, force)
+
+# %% ../nbs/5_beyond/53_command_line.ipynb #71ce5ed6
+@app.command()
+def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a folder.")] = "qwen",
+         system: Annotated[Optional[str], _option(help="Who the model is to be. Default: as its template says.")] = None,
+         max_tokens: Annotated[int, _option(help="At most so many tokens an answer.")] = 256,
+         temperature: Annotated[float, _option(help="0 always takes the likeliest token; 1 draws as it bets.")] = 0.7,
+         seed: SeedOption = 0) -> None:
+    """Talk with a language model in this terminal. Ctrl-C stops an answer, Ctrl-D or /exit leaves.
+
+    It is small: it writes well and knows little. /new begins anew, /system TEXT sets the system prompt.
+    Fetch the model first, 1.3 GB of disk: llmcourse models fetch qwen"""
+    from llmcourse.chat import chat
+    chat(model, system, max_tokens, temperature, seed)
 
 # %% ../nbs/5_beyond/53_command_line.ipynb #731e244e
 def main() -> None:

@@ -8,79 +8,26 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import ClassLabel, DatasetDict
+from datasets import DatasetDict
 from safetensors import SafetensorError, safe_open
 
 from .data import LABELS, atomic_folder, label_of
 from .evaluation import context_of, paired_difference, score
 from .objectives import Check, read_measured
+from .preparation import check_data, prepare
 from .pretrained import embed, load_pretrained, mean_vectors, quiet
 from .training import (
     ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
 
 # %% auto #0
-__all__ = ['FINE_TUNING', 'check_data', 'Prepared', 'prepare', 'label_noise', 'dry_run', 'soft_labels', 'watch_validation',
-           'save_classifier', 'finetune', 'stored_few_labels', 'few_labels', 'halves_matched']
-
-# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #34f0c111
-def _split_faults(split, labels: Sequence[str]) -> list[str]:
-    missing = [name for name in ("text", "label") if name not in split.column_names]
-    if missing: return [f"has no column {' and no column '.join(missing)}"]
-    faults, texts, ids = [], list(split["text"]), list(split["label"])
-    feature = split.features["label"]
-    if isinstance(feature, ClassLabel) and list(feature.names) != list(labels):
-        faults.append(f"names its labels {feature.names}, the model {list(labels)}; one of them must be reordered")
-    wrong = [i for i in ids if not isinstance(i, int) or not 0 <= i < len(labels)]
-    if wrong: faults.append(f"{len(wrong)} labels are no ids from 0 to {len(labels) - 1}, such as {wrong[0]!r}")
-    empty = sum(not (isinstance(text, str) and text.strip()) for text in texts)
-    if empty: faults.append(f"{empty} texts are empty")
-    given = defaultdict(set)
-    for text, i in zip(texts, ids): given[text].add(i)
-    torn = [text for text, found in given.items() if len(found) > 1]
-    if torn: faults.append(f"{len(torn)} texts carry two labels, such as {torn[0]!r:.60}")
-    return faults
-
-def check_data(dataset: DatasetDict,             # splits with the columns text and label; group, if there is one
-               labels: Sequence[str] = LABELS,   # what the model calls its labels, in order of the ids
-               ) -> list[str]:                   # one sentence a fault; empty if there is none
-    "Look for what usually goes wrong before training does."
-    faults = [f"{name}: {fault}" for name, split in dataset.items() for fault in _split_faults(split, labels)]
-    for column in ("text", "group"):
-        seen = {name: set(split[column]) for name, split in dataset.items() if column in split.column_names}
-        faults += [f"{a} and {b} share {len(seen[a] & seen[b])} {column}s"
-                   for a in seen for b in seen if a < b and seen[a] & seen[b]]
-    if "train" in dataset and "label" in dataset["train"].column_names:
-        absent = set(range(len(labels))) - set(dataset["train"]["label"])
-        if absent: faults.append(f"train: no example of {', '.join(labels[i] for i in sorted(absent))}")
-    return faults
-
-# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #b65b6826
-@dataclass(frozen=True)
-class Prepared:
-    "A split as token ids, and what was lost on the way."
-    sequences: list[list[int]]  # token ids of each text
-    labels: list[int]           # one a text
-    tokens: int                 # before anything was cut
-    cut: int                    # texts that were cut
-    lost: int                   # tokens that were cut away
-
-def prepare(split,              # with the columns text and label
-            tokenizer,          # the model's own
-            context: int = 64,  # tokens to keep of each text
-            ) -> Prepared:
-    "Tokenize and truncate; count what was lost."
-    texts = list(split["text"])
-    full = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
-    kept = tokenizer(texts, truncation=True, max_length=context)["input_ids"]
-    lost = [n - len(ids) for n, ids in zip(full, kept)]
-    return Prepared(kept, list(split["label"]), sum(full), sum(n > 0 for n in lost), sum(lost))
+__all__ = ['FINE_TUNING', 'label_noise', 'dry_run', 'soft_labels', 'watch_validation', 'save_classifier', 'finetune',
+           'stored_few_labels', 'few_labels', 'halves_matched']
 
 # %% ../nbs/2_fine_tuning/30_finetuning.ipynb #7db24b57
 def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
@@ -236,7 +183,7 @@ def _check_before(dataset: DatasetDict, labels: Sequence[str], **counts: int) ->
     absent = [name for name in ("train", "validation") if name not in dataset or not len(dataset[name])]
     if absent: raise ValueError(f"there is no split {' and no split '.join(absent)} with rows; give both")
     faults = check_data(DatasetDict(train=dataset["train"]), labels)
-    faults += [f"validation: {fault}" for fault in _split_faults(dataset["validation"], labels)]
+    faults += check_data(DatasetDict(validation=dataset["validation"]), labels)
     if faults: raise ValueError("the data cannot be trained on: " + "; ".join(faults))
 
 def _best_file(state_file: str | Path) -> Path:

@@ -211,11 +211,13 @@ class MeanPooledClassifier(PreTrainedModel):
         return super().from_pretrained(folder, config=config or AutoConfig.from_pretrained(folder), **options)
 
     def forward(self,
-                input_ids: Tensor,              # (batch, time), token ids
-                attention_mask: Tensor,         # (batch, time), 0 for padding
+                input_ids: Tensor | None = None,  # (batch, time), token ids
+                attention_mask: Tensor | None = None,  # (batch, time), 0 for padding; None: no padding
                 labels: Tensor | None = None,   # (batch,) label ids, or (batch, n_labels) shares that add up to 1
+                **options,                      # for the encoder, such as `inputs_embeds`, as peft passes them on
                 ) -> Output:                    # logits (batch, n_labels)
-        hidden = self.base_model(input_ids=input_ids, attention_mask=attention_mask)[0]      # (batch, time, d_model)
+        hidden = self.base_model(input_ids=input_ids, attention_mask=attention_mask, **options)[0]
+        if attention_mask is None: attention_mask = hidden.new_ones(hidden.shape[:2])    # hidden: (batch, time, d_model)
         mask = attention_mask[..., None]
         pooled = (hidden * mask).sum(1) / mask.sum(1)                                        # (batch, d_model)
         logits = self.score(pooled)

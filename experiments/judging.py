@@ -4,9 +4,10 @@
 
 Writes llmcourse/measured/judging.json, one row a job; a run that was cut short goes on with the rows that are missing.
 `judge ..` holds the log-odds of Qwen for pairs of test sentences of one review, in both orders, under three wordings;
-`scores` what VADER and linear probes on frozen encoders say of the same sentences; `padded` the odds of a sentence
-beside itself with a filler; `choices` label words behind test sentences, also by lm-eval; `texts` what sentences of
-several origins cost two models; `json` and `functions` what Qwen wrote.
+`scores` what VADER and linear probes on frozen encoders say of the same sentences; `alone` what Qwen says of each of
+them by itself; `padded` the odds of a sentence beside itself with a filler; `choices` label words behind test
+sentences, also by lm-eval; `texts` what sentences of several origins cost two models; `json` and `functions` what Qwen
+wrote.
 """
 import argparse
 import ast
@@ -26,14 +27,15 @@ from _store import MEASURED, rows_begun, write
 from llmcourse.data import LABELS, load_data
 from llmcourse.generation import Sampling, generate_texts
 from llmcourse.judging import (
-    CHOICES, FILLER, QUESTIONS, by_lm_eval, choice_ids, continuation_logprobs, draw_pairs, judge_pairs, text_logprobs)
+    ALONE, CHOICES, FILLER, QUESTIONS, by_lm_eval, choice_ids, continuation_logprobs, draw_pairs, judge_pairs,
+    judge_texts, text_logprobs)
 from llmcourse.model import load_checkpoint
 from llmcourse.models import model_folder
 from llmcourse.preprocessing import clean
 from llmcourse.pretrained import embed, linear_probe, load_pretrained
 from llmcourse.training import native_precision, provenance
 
-PAIRS, PADDED, CHOSEN, TEXTS, WRITTEN = 120, 20, 60, 30, 24     # pairs; sentences a sign, choices, texts a kind, tasks
+PAIRS, PADDED, CHOSEN, TEXTS, WRITTEN = 120, 20, 60, 20, 20     # pairs; sentences a sign, choices, texts a kind, tasks
 MODULES = ("uncertainty", "data", "preprocessing", "tokenizer", "generation", "evaluation", "calibration", "training")
 ASK_JSON = ('Read a sentence from a product review. Answer only with one JSON object with two keys: "label", which is '
             '"negative", "neutral" or "positive", and "about", one word for what the sentence is about.\nSentence: ')
@@ -64,12 +66,18 @@ def judged(wording: int) -> dict:
     return {"pairs": pairs, "odds": odds.round(3).tolist()}
 
 
-def scores() -> dict:
+def alone() -> dict:
+    "What Qwen says of each sentence of the pairs by itself."
+    rows = sorted({row for pair in pairs for row in pair})
+    return {"rows": rows, "odds": judge_texts(*Qwen(), [texts[row] for row in rows]).astype(float).round(3).tolist()}
+
+
+def scores(*encoders: str) -> dict:
     "What other programs say of each test sentence that stands in a pair: the higher, the more positive."
     train_set, rows = reviews["train"], sorted({row for pair in pairs for row in pair})
     wanted, vader = [texts[row] for row in rows], SentimentIntensityAnalyzer()
     found = {"VADER": [vader.polarity_scores(text)["compound"] for text in wanted]}
-    for name in ("minilm", "mpnet"):
+    for name in encoders:
         model, tokenizer = load_pretrained(name, LABELS)
         with torch.autocast("cpu", torch.bfloat16, enabled=native_precision() == "bf16"):
             known, unseen = (embed(model, tokenizer, some) for some in (list(train_set["text"]), wanted))
@@ -164,8 +172,9 @@ def functions() -> dict:
             "written": written([ASK_FUNCTION + code for _, code, _ in chosen], 28)}
 
 
-JOBS = {"judge 0": lambda: judged(0), "texts": costs, "padded": padded, "choices": choices, "functions": functions,
-        "json": as_json, "judge 1": lambda: judged(1), "judge 2": lambda: judged(2), "scores": scores}
+JOBS = {"judge 0": lambda: judged(0), "alone": alone, "texts": costs, "padded": padded, "choices": choices,
+        "functions": functions, "json": as_json, "judge 1": lambda: judged(1), "judge 2": lambda: judged(2),
+        "scores": lambda: scores("minilm"), "scores mpnet": lambda: scores("mpnet")}
 
 
 def main() -> None:
@@ -173,8 +182,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(JOBS), help="names of rows; default: all that are missing")
     args = parser.parse_args()
     path = MEASURED/"judging.json"
-    settings = {"questions": list(QUESTIONS), "choices": list(CHOICES), "filler": FILLER, "ask_json": ASK_JSON,
-                "ask_function": ASK_FUNCTION}
+    settings = {"questions": list(QUESTIONS), "choices": list(CHOICES), "filler": FILLER, "alone": ALONE,
+                "ask_json": ASK_JSON, "ask_function": ASK_FUNCTION}
     for name in args.only:
         if any(row["name"] == name for row in rows_begun(path, settings, parser)): continue
         began = time.perf_counter()

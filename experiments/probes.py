@@ -72,7 +72,8 @@ def tuned(pooling: str, rate: float, seed: int, name: str = "course-gpt") -> lis
     "One fine-tuned GPT. The usual head of a decoder reads the last token."
     start = time.process_time()
     model, tokenizer, _ = finetune(name, reviews, epochs=EPOCHS, batch_size=BATCH, context=CONTEXT, seed=seed,
-                                   config=replace(FINE_TUNING, learning_rate=rate), raters_share=RATERS_SHARE,
+                                   config=replace(FINE_TUNING, learning_rate=rate),
+                                   raters_share=RATERS_SHARE if pooling == "mean" else 0.0,   # ids for the usual
                                    pooling="mean" if pooling == "mean" else "usual")
     answers = {part: digits(predict_probabilities(model, tokenizer, list(reviews[part]["text"])).argmax(-1))
                for part in ("validation", "test")}

@@ -15,7 +15,7 @@ import typer
 __all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'YesOption', 'AllOption',
            'CheckpointArgument', 'CheckpointOption', 'TextsArgument', 'TRAINED', 'models_app', 'ModelsArgument',
            'SomeModelsArgument', 'SourceOption', 'run', 'data', 'train', 'evaluate', 'predict', 'plan', 'process',
-           'serve', 'models', 'fetch', 'verify', 'remove', 'main']
+           'serve', 'models', 'fetch', 'verify', 'remove', 'chat', 'main']
 
 # %% ../nbs/5_beyond/53_command_line.ipynb #abf40f33
 app = typer.Typer(
@@ -142,6 +142,20 @@ def remove(names: ModelsArgument) -> None:
     "Remove fetched models, and what interrupted fetches left."
     from llmcourse.models import remove_model
     for name in names: print(f"{name}: {remove_model(name):,.0f} MB are free again")
+
+# %% ../nbs/5_beyond/53_command_line.ipynb #db4d0cea
+@app.command()
+def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a folder.")] = "qwen",
+         system: Annotated[Optional[str], _option(help="Who the model is to be. Default: the template's own.")] = None,
+         max_tokens: Annotated[int, _option(help="At most so many tokens an answer.")] = 256,
+         temperature: Annotated[float, _option(help="0 always takes the likeliest token; 1 draws as it bets.")] = 0.7,
+         seed: Annotated[int, _option(help="The same seed and questions get the same answers.")] = 0) -> None:
+    """Talk with a language model in this terminal. Ctrl-C stops an answer, Ctrl-D or /exit leaves.
+
+    It is small: it writes well and knows little. /new begins anew, /system TEXT sets the system prompt.
+    Fetch the model first, 1.3 GB of disk: llmcourse models fetch qwen"""
+    from llmcourse.chat import chat
+    chat(model, system, max_tokens, temperature, seed)
 
 # %% ../nbs/5_beyond/53_command_line.ipynb #731e244e
 def main() -> None:

@@ -20,7 +20,7 @@ from .objectives import read_measured
 from .pretrained import load_pretrained, quiet
 
 # %% auto #0
-__all__ = ['ADAPTER_FILES', 'stored_encoders', 'runs_of', 'answers_of', 'probabilities_of', 'judged', 'panel_baseline',
+__all__ = ['ADAPTER_FILES', 'stored_encoders', 'runs_of', 'answers_of', 'probabilities_of', 'judged', 'ahead', 'panel_baseline',
            'against_raters', 'open_reviews_model']
 
 # %% ../nbs/2_fine_tuning/31_encoders.ipynb #fe2aaabf
@@ -59,6 +59,16 @@ def judged(split,                    # with the columns label and group
     each = [score(split["label"], answers)[metric] for answers in said]
     low, high = bootstrap_interval(truth, said.ravel(), metric, groups=groups)
     return {"mean": float(np.mean(each)), "low": low, "high": high, "each": each}
+
+# %% ../nbs/2_fine_tuning/31_encoders.ipynb #2e6a53b8
+def ahead(split,                   # with the columns label and group
+          said: np.ndarray,        # (runs, sentences): label ids
+          other: np.ndarray,       # (runs, sentences), or (sentences,) of a system without seeds
+          metric: str = "macro_f1",  # a key of what `score` returns
+          ) -> tuple[float, float, float]:  # first minus second: difference; low, high
+    "The paired difference of two systems over all runs, with its bootstrap interval over reviews."
+    truth, groups = np.tile(split["label"], len(said)), np.tile(split["group"], len(said))
+    return paired_difference(truth, said.ravel(), np.broadcast_to(other, said.shape).ravel(), metric, groups=groups)
 
 # %% ../nbs/2_fine_tuning/31_encoders.ipynb #a51c11a6
 def panel_baseline(split,             # with the column ratings

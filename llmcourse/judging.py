@@ -20,7 +20,7 @@ from transformers import DynamicCache
 
 # %% auto #0
 __all__ = ['CHOICES', 'QUESTIONS', 'ALONE', 'FILLER', 'normalize', 'exact_match', 'without_fence', 'json_fault', 'words_of',
-           'longest_common', 'rouge', 'continuation_logprobs', 'text_logprobs', 'bits_a_byte', 'choice_ids',
+           'longest_common', 'ngrams', 'rouge', 'continuation_logprobs', 'text_logprobs', 'bits_a_byte', 'choice_ids',
            'choice_scores', 'by_lm_eval', 'draw_pairs', 'judge_ids', 'judge_pairs', 'prefers_first', 'follows_place',
            'agreement', 'beside_one_rater', 'judge_texts']
 
@@ -74,13 +74,23 @@ def longest_common(a: Sequence[str],  # words
             diagonal, row[j] = row[j], diagonal + 1 if x == y else max(row[j], row[j - 1])
     return row[-1]
 
+def ngrams(words: Sequence[str],  # in order
+           n: int,                # words in each
+           ) -> list[tuple]:      # as many as there are places for them
+    "All runs of n neighbouring words."
+    return [tuple(words[i:i + n]) for i in range(len(words) - n + 1)]
+
 def rouge(reference: str,        # written by a person
           answer: str,           # to be judged
-          ) -> dict[str, float]: # rouge1 and rougeL: F-measures from 0 to 1
-    "How many words two texts share, and how many in the same order (Lin 2004); without stemming."
+          ) -> dict[str, float]: # rouge1, rouge2, rougeL: F-measures from 0 to 1
+    "How much two texts share, in words, pairs of words and order (Lin 2004); without stemming."
     a, b = words_of(reference), words_of(answer)
-    shared = {"rouge1": (Counter(a) & Counter(b)).total(), "rougeL": longest_common(a, b)}
-    return {name: 2 * n / (len(a) + len(b)) if n else 0.0 for name, n in shared.items()}
+    f = lambda shared, m, n: 2 * shared / (m + n) if shared else 0.0         # of shared / m and shared / n
+    found = {}
+    for n in (1, 2):
+        x, y = Counter(ngrams(a, n)), Counter(ngrams(b, n))
+        found[f"rouge{n}"] = f((x & y).total(), x.total(), y.total())
+    return found | {"rougeL": f(longest_common(a, b), len(a), len(b))}
 
 # %% ../nbs/2_fine_tuning/38_judging.ipynb #4594dbaa
 @torch.inference_mode()

@@ -310,7 +310,7 @@ def _costs(run: Path) -> dict[str, dict]:
     "What the classifiers of a run took, by their names in the report."
     return {name: _read_json(run/folder/"cost.json", {}) for folder, name in CONTENDERS.items()}
 
-def _notes(run: Path, costs: dict[str, dict]) -> list[str]:
+def _notes(run: Path) -> list[str]:
     "What a reader must know of the costs."
     notes, base = [], CATALOGUE["mpnet"]
     if (run/"from_scratch").exists() and _read_json(run/"run.json", {}).get("scale") == STORED_SCALE:
@@ -356,7 +356,7 @@ def evaluate_checkpoint(checkpoint: str | Path,         # a classifier's checkpo
         title="Product reviews", objective=REVIEWS, rows=rows, comparisons=_comparisons(test, answers),
         confusion={ours: count_confusions(list(test["label"]), answers[ours], len(LABELS))},
         elsewhere={source: _judge(corpus[source]["test"], systems, {})[0] for source in ELSEWHERE},
-        notes=_notes(checkpoint.parent, costs),
+        notes=_notes(checkpoint.parent),
         histories=_histories(checkpoint.parent), measured=_measurements(checkpoint, predictor, list(test["text"])),
         facts={**settings, "model": predictor.fingerprint, "parameters": parameters, "labels learned from": LABELLED,
                "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__})
@@ -411,14 +411,19 @@ def predict_texts(checkpoint: str | Path,  # a classifier's checkpoint folder
 # %% ../nbs/5_beyond/50_road.ipynb #eda2e16b
 def offer_mpnet(yes: bool = False,  # fetch it without asking
                 ) -> None:
-    "Fetch MPNet if it is not on this machine and the user says yes; say in one sentence how, if nobody can be asked."
+    """Fetch MPNet if it is not on this machine and the user says yes; say in one sentence how, if nobody can be asked.
+
+    Without a network the run goes on without it."""
     if is_here("mpnet"): return
     size = f"{CATALOGUE['mpnet'].disk_mb:.0f} MB"
     if not yes and sys.stdin.isatty():
         asked = input(f"     MPNet would join the comparison. It is not on this machine. Fetch it now, {size}? [y/N] ")
         yes = asked.strip().lower() in ("y", "yes")
-    if yes: fetch_model("mpnet")
-    else: print(f"     MPNet stays out of it; llmcourse models fetch mpnet brings it ({size})", flush=True)
+    if yes:
+        try: fetch_model("mpnet")
+        except ConnectionError as error: print(f"     {error}", flush=True)
+        else: return
+    print(f"     MPNet stays out of it; llmcourse models fetch mpnet brings it ({size})", flush=True)
 
 def run(name: str = "reviews",     # the run's name
         scale: str = "laptop",     # a key of `SCALES`

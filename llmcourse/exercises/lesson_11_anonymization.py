@@ -168,9 +168,8 @@ EXERCISES = [
         of writing are made alike, as in the lesson. Which of these pairs get the *same* mark? Answer `True` or `False`:
         the telephone numbers (212) 555-2368 and +1 212.555.2368; the name Ann Roe in two reviews, with one key; the
         same name with two keys; the name Ann Roe and the e-mail address ann.roe@example.com; the names found in *Ann
-        Roe* and
-        *Mrs Roe*, which are Ann Roe and Roe.
-        """, equal_marks, kind="predict",
+        Roe* and *Mrs Roe*, which are Ann Roe and Roe.
+        """, equal_marks, kind="predict", imports="from llmcourse.anonymization import Span, pseudonym",
         stub='''
         answer = {
             "(212) 555-2368 and +1 212.555.2368": ...,
@@ -193,8 +192,8 @@ EXERCISES = [
         "Compute a check digit", """
         The last digit of a card number is computed from the others. Write `check_digit`: which digit must follow
         `number` so that the whole passes Luhn's check? In the whole, counted from the right, every second digit is
-        doubled (less nine if that gives two digits), and the sum of all ends in 0. The check digit itself is the
-        first from the right.
+        doubled (less nine if that gives two digits), and the sum of all ends in 0. The check digit itself is the first
+        from the right.
         """, check_digit, inputs=_digits,
         hints=("The check digit will stand at the far right. So the last digit of `number` is the second from the "
                "right, and is doubled.",
@@ -244,7 +243,7 @@ EXERCISES = [
         `pattern`, `library` or `both` (mask what either finds) for product reviews, where hardly any part number
         stands, and for a catalogue of spare parts.
         """, compare_in_a_catalogue, kind="decide", verify=_judge_catalogue,
-        imports="import random\n\nfrom llmcourse.anonymization import find_digits, find_phones",
+        imports="import random\nfrom llmcourse.anonymization import find_digits, find_phones",
         stub='''
         answer = {
             "pattern": {"phones": ..., "parts": ...},

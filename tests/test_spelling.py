@@ -14,6 +14,6 @@ def test_spelling(tmp_path):
         prose = [cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown"]
         (tmp_path/f"{path.stem}.md").write_text("\n\n".join(prose), encoding="utf-8")
     pages = [str(path) for path in ROOT.glob("*.md")]
-    command = [Path(sys.executable).with_name("codespell"), f"--ignore-words-list={KNOWN}"]
-    done = subprocess.run([*command, str(tmp_path), str(ROOT/"llmcourse"/"exercises"), *pages], capture_output=True, text=True)
+    command = [Path(sys.executable).with_name("codespell"), f"--ignore-words-list={KNOWN}", str(tmp_path)]
+    done = subprocess.run([*command, str(ROOT/"llmcourse"/"exercises"), *pages], capture_output=True, text=True)
     assert done.stdout.replace(f"{tmp_path}/", "") == ""

@@ -2,8 +2,8 @@
 
 Usage: python tools/lab.py [--port PORT] [--no-browser] [--copy-only]
 
-A copy that you did not touch follows the course when it is updated. One that you did stays as it is; the new lesson comes
-beside it, as NAME.new.ipynb. Nothing of yours is overwritten.
+A copy that you did not touch follows the course when it is updated. One that you did stays as it is; the new lesson
+comes beside it, as NAME.new.ipynb. Nothing of yours is overwritten.
 """
 import argparse
 import hashlib
@@ -59,7 +59,7 @@ def main() -> None:
     args = parser.parse_args()
     done = copy_lessons(ROOT/"nbs", LAB)
     print(f"lab/: {len(done['new'])} new lessons, {len(done['updated'])} updated")
-    for name in done["kept"]: print(f"  {name} holds your work and stays; the updated lesson is beside it, as .new.ipynb")
+    for name in done["kept"]: print(f"  {name} holds your work and stays; the update is beside it, as .new.ipynb")
     if args.copy_only: return
     start = LAB/"1_from_scratch"/"00_practice.ipynb"
     command = [sys.executable, "-m", "jupyter", "lab", "--port", args.port, f"--notebook-dir={LAB}"]

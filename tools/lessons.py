@@ -89,7 +89,8 @@ def clean(nb) -> None:
     "Strip what nbdev strips, in place, keeping the marks that the lesson ran; name the kernel and fold the imports."
     for cell in nb.cells:
         cell.metadata.pop("jupyter", None)
-        if cell.cell_type == "code" and holds_imports_only(cell.source): cell.metadata["jupyter"] = {"source_hidden": True}
+        if cell.cell_type != "code" or not holds_imports_only(cell.source): continue
+        cell.metadata["jupyter"] = {"source_hidden": True}
     clean_nb(nb, allowed_metadata_keys=["executed", "practised"], allowed_cell_metadata_keys=["jupyter"])
     nb.metadata["kernelspec"] = {"display_name": "python3", "language": "python", "name": "python3"}
 
@@ -188,7 +189,7 @@ def main(names: list[str]) -> None:
     for path in chosen:
         print(f"running {path.relative_to(ROOT)}", flush=True)
         run(path, again=bool(names) and "--exercises" not in names)
-    for path in lessons(): tidy(path)
+    for path in lessons() if not names else (): tidy(path)
     (ROOT/"README.md").write_text(readme_text(), encoding="utf-8")
 
 

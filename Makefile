@@ -11,10 +11,10 @@ PORT ?= 8888
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-course: $(READY)  ## build a model from scratch, evaluate it, serve it, ask it (under 10 minutes)
+course: $(READY)  ## three roads to a classifier on one table, the best one served and asked (under 10 minutes)
 	$(BIN)/llmcourse run
 
-test: $(READY)  ## run every lesson as a test, then the checks on the project (under 30 minutes)
+test: $(READY)  ## run every lesson as a test, then all checks (under 30 minutes; with large models: LLMCOURSE_MODELS=all)
 	$(BIN)/python -m pytest tests
 
 check: $(READY)  ## the checks on the project, and only the lessons that changed since the last commit (minutes)

@@ -30,6 +30,7 @@ from .data import atomic_path, load_data
 from .evaluation import bits_per_byte, score
 from .filtering import language_of, not_english
 from .generation import generate
+from .judging import rouge
 from .model import LanguageModel, load_checkpoint
 from .preprocessing import clean, clean_text
 from .pretrained import embed, load_pretrained
@@ -37,22 +38,9 @@ from .serving import (MAX_CHARACTERS, Predictor, PredictionRequest, PredictionRe
                                problems_in_words)
 
 # %% auto #0
-__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'ngrams', 'words_of_text', 'split_sentences', 'cosines', 'pick_sentences',
-           'rouge', 'summarized_texts', 'Applications', 'columns_of', 'describe', 'save_table', 'process_folder',
-           'GenerationRequest', 'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app',
-           'applications_report']
-
-# %% ../nbs/5_beyond/48_applications.ipynb #3f57b11e
-def ngrams(words: Sequence[str],  # in order
-           n: int,                # words in each
-           ) -> list[tuple]:      # as many as there are places for them
-    "All runs of n neighbouring words."
-    return [tuple(words[i:i + n]) for i in range(len(words) - n + 1)]
-
-def words_of_text(text: str,      # any text
-                  ) -> list[str]: # lower case, letters and digits only, as Google's rouge-score cuts them
-    "The words of a text."
-    return re.findall(r"[a-z0-9]+", text.lower())
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'split_sentences', 'cosines', 'pick_sentences', 'summarized_texts',
+           'Applications', 'columns_of', 'describe', 'save_table', 'process_folder', 'GenerationRequest',
+           'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app', 'applications_report']
 
 # %% ../nbs/5_beyond/48_applications.ipynb #b313427d
 _ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|fig|inc|e\.g|i\.e|a\.m|p\.m)|\b[A-Za-z])\.$",
@@ -98,27 +86,6 @@ def pick_sentences(similarity: np.ndarray,  # (n, n), from `cosines`
         worth[picked] = -np.inf
         picked.append(int(worth.argmax()))
     return picked
-
-# %% ../nbs/5_beyond/48_applications.ipynb #bedbc2a8
-def _longest_common(a: Sequence[str], b: Sequence[str]) -> int:
-    "Length of the longest series of words that both have in the same order."
-    row = [0] * (len(b) + 1)
-    for x in a:
-        last = 0                                             # the row above, one to the left
-        for j, y in enumerate(b, 1): last, row[j] = row[j], last + 1 if x == y else max(row[j], row[j - 1])
-    return row[-1]
-
-def rouge(reference: str,          # written by a person
-          summary: str,            # to be judged
-          ) -> dict[str, float]:   # rouge1, rouge2, rougeL: F-measures from 0 to 1
-    "How much two texts share, in words, pairs of words and order (Lin 2004); without stemming."
-    a, b = words_of_text(reference), words_of_text(summary)
-    f = lambda shared, m, n: 2 * shared / (m + n) if shared else 0.0        # of shared / m and shared / n
-    found = {}
-    for n in (1, 2):
-        x, y = Counter(ngrams(a, n)), Counter(ngrams(b, n))
-        found[f"rouge{n}"] = f((x & y).total(), x.total(), y.total())
-    return found | {"rougeL": f(_longest_common(a, b), len(a), len(b))}
 
 # %% ../nbs/5_beyond/48_applications.ipynb #ea4140b4
 @cache

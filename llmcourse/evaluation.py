@@ -304,26 +304,28 @@ def latency_ms(predict: Callable[[list[str]], object],  # what answers, called w
 def report_row(name: str,                       # as it will stand in tables
                y_true: Sequence[int],           # what each sentence is, as a label id
                y_pred: Sequence[int],           # what the system says
-               role: str = "baseline",          # `ours` (the model judged), `variant` (of it), `baseline` or `human`
+               role: str = "baseline",          # `ours` (the model judged), `another` model, `baseline` or `human`
                groups: Sequence | None = None,  # the review of each sentence
                samples: int = 1000,             # bootstrap resamples
                seed: int = 0,                   # fixes the resamples
                labels: Sequence[str] = LABELS,  # the names of the labels
-               ) -> dict:                       # name, role, sentences, metrics, intervals
+               cost: dict | None = None,        # what it took: `seconds` of training, `megabytes` of the files
+               ) -> dict:                       # name, role, sentences, metrics, intervals, cost
     "All scores of one system, each with its 95 % bootstrap interval, as a row of a `Report`."
     resampled, = _resample(y_true, [y_pred], len(labels), samples, seed, groups)
     intervals = {metric: list(middle_95(values)) for metric, values in _scores(resampled, labels).items()}
     metrics = score(y_true, y_pred, labels)
-    return {"name": name, "role": role, "sentences": len(y_true), "metrics": metrics, "intervals": intervals}
+    return {"name": name, "role": role, "sentences": len(y_true), "metrics": metrics, "intervals": intervals,
+            "cost": cost or {}}
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #a2d13929
 _COLOURS = files("llmcourse").joinpath("templates/palette.css").read_text(encoding="utf-8").split("@media")[0]
 PALETTE: dict[str, str] = dict(re.findall(r"--(\w[\w-]*): *(#[0-9a-f]{6});", _COLOURS))   # name → its light colour
 
 # %% ../nbs/1_from_scratch/19_evaluation.ipynb #eb710436
-_MARKS = {"ours": ("ours", "D", True), "variant": ("ours", "D", False),          # colour, mark, whether filled
+_MARKS = {"ours": ("ours", "D", True), "another": ("ours", "D", False),          # colour, mark, whether filled
           "baseline": ("baseline", "o", False), "human": ("human", "s", True)}
-_KINDS = {"ours": "the model judged", "variant": "variant of it", "baseline": "baseline", "human": "human"}
+_KINDS = {"ours": "the model judged", "another": "another model", "baseline": "baseline", "human": "human"}
 
 def _axes(width: float, height: float):
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -408,7 +410,7 @@ def _check_rows(rows: list[dict], elsewhere: dict[str, list[dict]]) -> None:
     ours = [row["name"] for row in rows if row["role"] == "ours"]
     if len(ours) != 1:
         raise ValueError(f"a report judges one model, and {len(ours)} rows have the role 'ours' "
-                         f"({', '.join(ours) or 'none'}); call others 'variant'")
+                         f"({', '.join(ours) or 'none'}); call others 'another'")
 
 @dataclass
 class Report:
@@ -568,6 +570,8 @@ def _plots(report: Report, complaint: str) -> list[Markup]:
         plots.append(_svg(figure, f"plot-{metric}", f"{name} of {len(report.rows)} systems: {values}"))
     return plots
 
+_COSTS = {"seconds": "training (s)", "megabytes": "files (MB)"}    # of `report_row`, as column heads
+
 def render_report(report: Report) -> str:  # HTML
     "The report as one page that needs nothing from outside."
     complaint, numbers = f"recall_{report.labels[0]}", report.metrics
@@ -576,6 +580,8 @@ def render_report(report: Report) -> str:  # HTML
     tiles = [(f"{numbers[m]:.2f}", in_words(m)) for m in dict.fromkeys(["macro_f1", complaint, "accuracy"])]
     if numbers.get("latency_ms") is not None:
         tiles.append((f"{numbers['latency_ms']:.1f} ms", "to answer for one sentence"))
+    costs = {name: words for name, words in _COSTS.items() if any(name in row.get("cost", {}) for row in report.rows)}
     return render_template("report", r=report, kinds=_KINDS, words=in_words, compare=compare_in_words, fact=_fact,
+                           costs=costs, amount=lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.1f}",
                            plots=_plots(report, complaint), curves=curves, tiles=tiles,
                            main=["macro_f1", complaint, f"precision_{report.labels[0]}", "accuracy"])

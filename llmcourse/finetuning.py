@@ -22,6 +22,7 @@ from .evaluation import context_of, paired_difference, score
 from .objectives import Check, read_measured
 from .preparation import check_data, prepare
 from .pretrained import embed, load_pretrained, mean_vectors, quiet
+from .selection import MeanPooledClassifier
 from .training import (
     ClassificationBatches, EarlyStopping, TrainingConfig, make_optimizer, native_precision, train)
 
@@ -31,36 +32,49 @@ __all__ = ['FINE_TUNING', 'label_noise', 'dry_run', 'soft_labels', 'watch_valida
 
 # %% ../nbs/2_fine_tuning/30_finetuning.ipynb #7db24b57
 def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
-                labels: Sequence[int],  # (n,)
+                labels: Sequence,       # (n,) label ids, or (n, k): shares of labels, or vectors of answers
                 shuffles: int = 199,    # permutations to compare with
                 seed: int = 0,          # fixes them
                 ) -> float:
     """The chance that labels without any relation to the vectors fit them as well.
 
-    A permutation test on leave-one-out ridge errors. Raises `ValueError` for vectors that are no finite numbers, which
-    every shuffle would fit better or worse than nothing, and for fewer than one shuffle."""
+    A permutation test on leave-one-out ridge errors. Raises `ValueError` for vectors or labels that are no finite
+    numbers, which every shuffle would fit better or worse than nothing, and for fewer than one shuffle."""
+    y = np.asarray(labels, float)                                         # (n,) or (n, k)
     if not np.isfinite(vectors).all(): raise ValueError("some vectors are no finite numbers; the model is damaged")
-    if len(vectors) != len(labels) or min(labels, default=0) < 0 or shuffles < 1:
-        raise ValueError(f"{len(vectors)} vectors, {len(labels)} labels from {min(labels, default=0)} on, {shuffles} "
+    if not np.isfinite(y).all(): raise ValueError("some labels are no finite numbers; look for them with check_data")
+    lowest = y.min(initial=0) if y.ndim == 1 else 0
+    if len(vectors) != len(y) or lowest < 0 or shuffles < 1:
+        raise ValueError(f"{len(vectors)} vectors, {len(y)} labels from {lowest:g} on, {shuffles} "
                          "shuffles; give one label from 0 on for each vector, and at least one shuffle")
     x = vectors - vectors.mean(0)
     x = x / (x.std(0) + 1e-9)
     kernel, n = x @ x.T, len(x)
     hat = kernel @ np.linalg.inv(kernel + n * np.eye(n))                  # (n, n)
-    y = np.eye(max(labels) + 1)[list(labels)]                             # (n, n_labels)
-    error = lambda y: (((y - y.mean(0) - hat @ (y - y.mean(0))) / (1 - np.diag(hat))[:, None])**2).sum()
-    rng = np.random.default_rng(seed)
-    as_good = sum(error(y[rng.permutation(n)]) <= error(y) for _ in range(shuffles))
+    if y.ndim == 1: y = np.eye(int(y.max()) + 1)[y.astype(int)]           # (n, n_labels)
+    y = y - y.mean(0)
+    error = lambda y: (((y - hat @ y) / (1 - np.diag(hat))[:, None])**2).sum()
+    rng, own = np.random.default_rng(seed), error(y)
+    as_good = sum(error(y[rng.permutation(n)]) <= own for _ in range(shuffles))
     return (1 + as_good) / (1 + shuffles)
 
 # %% ../nbs/2_fine_tuning/30_finetuning.ipynb #5fcbaf73
 FINE_TUNING = TrainingConfig(learning_rate=2e-4, warmup=0.1, weight_decay=0.01,
                              betas=(0.9, 0.999))                # for models of MiniLM's size
 
+def _head(model) -> list:
+    "The parameters that score labels or tokens; of a decoder whose own are frozen on purpose, those of its adapter."
+    named = list(model.named_parameters())
+    found = [p for name, p in named if re.search(r"\b(classifier|score)\b", name)]
+    if not found:
+        output = getattr(model, "get_output_embeddings", lambda: model.lm_head)()
+        adapter = [p for name, p in named if "lora_" in name and p.requires_grad]
+        found = adapter if adapter and not output.weight.requires_grad else [output.weight]
+    return found
+
 def _by_heart(model, few: dict, config: TrainingConfig, steps: int) -> tuple[list[float], float]:
     "Losses on the same few sentences until they are halved, and how far the head moved in the first step."
-    named = [(name, p) for name, p in model.named_parameters() if re.search(r"\b(classifier|score)\b", name)]
-    head = [(p, p.detach().clone()) for _, p in named]
+    head = [(p, p.detach().clone()) for p in _head(model)]
     optimizer, losses, moved = make_optimizer(model, config), [], 0.0
     for step in range(steps + 1):
         loss = model(**few).loss
@@ -73,8 +87,24 @@ def _by_heart(model, few: dict, config: TrainingConfig, steps: int) -> tuple[lis
         optimizer.zero_grad()
     return losses, moved
 
-def dry_run(model,                     # a transformers sequence classifier; it is copied and stays as it is
-            batches,                   # a function of the step with a length, such as `ClassificationBatches`
+def _writes(batch: dict) -> bool:
+    "Whether the labels of a batch are tokens, one at each position, as a decoder's are."
+    return batch["labels"].shape == batch["input_ids"].shape and not batch["labels"].is_floating_point()
+
+def _read(model, batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    "A vector for each text of a batch, (batch, d_model), and what it should tell: label ids, shares or answer vectors."
+    if not _writes(batch): return mean_vectors(model, batch), batch["labels"]
+    counted = batch["labels"] != -100                                               # (batch, time)
+    question = ((counted.cumsum(1) == 0) & (batch["attention_mask"] != 0)).long()   # before the first answer
+    if not (counted.any(1) & question.any(1)).all():
+        raise ValueError("an example has no answer that counts, or no question before it; look for it with check_chat")
+    table = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else model.model.embed_tokens
+    answers = (table(batch["input_ids"]) * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+    reader = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft wraps a model once more
+    return mean_vectors(reader, {"input_ids": batch["input_ids"], "attention_mask": question}), answers
+
+def dry_run(model,                     # a classifier or causal language model; it is copied and stays as it is
+            batches,                   # a function of the step with a length: `ClassificationBatches`, `ChatBatches`
             config: TrainingConfig = FINE_TUNING,  # its learning rate is put to the test
             steps: int = 15,           # at most so many to learn a few sentences by heart
             rows: int = 8,             # sentences to learn by heart
@@ -82,35 +112,45 @@ def dry_run(model,                     # a transformers sequence classifier; it 
             ) -> list[Check]:          # loss_at_start, head_movement, loss_by_heart, label_noise
     """Four quick checks on a few batches. One that is missed says that the long run would be wasted.
 
-    Raises `ValueError` for a model with weights that are no finite numbers, and for counts below one."""
+    Raises `ValueError` for a model with weights that are no finite numbers, for counts below one, and for chats without
+    an answer that counts or packed into rows."""
     if min(steps, rows, sentences, len(batches)) < 1:
         raise ValueError(f"{steps} steps, {rows} rows, {sentences} sentences, {len(batches)} batches; "
                          "each must be at least 1")
     sick = [name for name, p in model.named_parameters() if not p.isfinite().all()]
     if sick: raise ValueError(f"{sick[0]} has numbers that are not finite; load the model again")
     model, sample = copy.deepcopy(model).cpu().eval(), []          # without dropout: only learning changes the loss
-    n_labels = model.config.num_labels
     while sum(len(b["labels"]) for b in sample) < sentences and len(sample) < len(batches):
         sample.append(batches(len(sample)))
-    with torch.inference_mode(): vectors = torch.cat([mean_vectors(model, b) for b in sample]).numpy()
-    noise = label_noise(vectors, torch.cat([b["labels"] for b in sample]).tolist())
+    if sample[0]["attention_mask"].ndim > 2:
+        raise ValueError("these chats are packed; give the dry run the same chats one a row, as ChatBatches")
+    with torch.inference_mode(): vectors, told = map(torch.cat, zip(*(_read(model, b) for b in sample)))
+    noise = label_noise(vectors.float().numpy(), told.numpy())
     losses, moved = _by_heart(model, {name: values[:rows] for name, values in sample[0].items()}, config, steps)
-    return [Check("loss_at_start", 1.5 * math.log(n_labels), "at most", losses[0]),
+    choices = model.config.vocab_size if _writes(sample[0]) else model.config.num_labels
+    return [Check("loss_at_start", 1.5 * math.log(choices), "at most", losses[0]),
             Check("head_movement", 1e-7, "at least", moved),
             Check("loss_by_heart", 0.5 * losses[0], "at most", losses[-1]),
             Check("label_noise", 0.05, "at most", noise)]
 
-# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #13f4d15d
+# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #f5279590
 def soft_labels(split,                 # with the columns label and ratings
-                share: float = 0.5,    # of the raters' own answers; 0: the label alone
-                ) -> list[list[float]]:  # for each text the share of each label
-    "The label of each text, mixed with the shares of its raters who would have given each label."
-    rows = []
+                share: float = 0.5,    # of the raters' own answers, 0 to 1; 0: the label alone
+                ) -> list[list[float]]:  # for each text the share of each label; they add up to 1
+    """The label of each text, mixed with the shares of its raters who would have given each label.
+
+    Raises `ValueError` for a share outside 0 to 1, for a split without ratings, and for a text without any."""
+    if not 0 <= share <= 1: raise ValueError(f"raters_share is {share}; give a share from 0 (labels only) to 1")
+    if "ratings" not in split.column_names:
+        raise ValueError("the split has no column ratings, so there are no raters to learn from; take raters_share=0")
+    rows, unrated = [], sum(not ratings for ratings in split["ratings"])
+    if unrated: raise ValueError(f"{unrated} texts have no ratings; leave them out, or take raters_share=0")
     for label, ratings in zip(split["label"], split["ratings"]):
         counts = np.bincount([label_of(rating) for rating in ratings], minlength=len(LABELS)) / len(ratings)
         rows.append((share * counts + (1 - share) * np.eye(len(LABELS))[label]).tolist())
     return rows
 
+# %% ../nbs/2_fine_tuning/30_finetuning.ipynb #13f4d15d
 def watch_validation(model,               # being trained
                      split,               # with the columns text and label
                      tokenizer,           # the model's own
@@ -207,16 +247,20 @@ def finetune(name: str,                         # what `load_pretrained` takes
              state_file: str | Path | None = None,  # to go on after an interruption; removed once the folder stands
              keep_best: bool = False,           # end with the weights of the epoch whose validation loss was lowest
              pooling: str | None = None,        # as for `load_pretrained`
-             raters_share: float = 0.0,         # of `soft_labels`; 0: learn from the labels alone
+             raters_share: float = 0.0,         # of `soft_labels`, which need pooling="mean"; 0: the labels alone
              ) -> tuple:                        # model, tokenizer, history
     """Fine-tune all parameters of a pre-trained model.
 
-    Raises `ValueError` before training that lists the faults of the splits, or for counts below one, and
-    `FileExistsError` if the file for the best weights, beside `state_file`, is something else."""
+    Raises `ValueError` before training that lists the faults of the splits, for counts below one, and for
+    `raters_share` with a head that cannot take shares; `FileExistsError` if the file for the best weights, beside
+    `state_file`, is something else."""
     _check_before(dataset, labels, epochs=epochs, batch_size=batch_size, context=context)
     model, tokenizer = load_pretrained(name, labels, seed, pooling)
     if model.config.problem_type == "multi_label_classification":
         raise ValueError(f"the head of {name} gives each label its own answer; fine-tune a base with one label a text")
+    if raters_share and not isinstance(model, MeanPooledClassifier):
+        raise ValueError('the usual head of transformers takes shares of labels for labels that exclude nothing; '
+                         'give pooling="mean", or raters_share=0')
     p = prepare(dataset["train"], tokenizer, context)
     targets = soft_labels(dataset["train"], raters_share) if raters_share else p.labels
     batches = ClassificationBatches(p.sequences, targets, batch_size, epochs, tokenizer.pad_token_id, context, seed)

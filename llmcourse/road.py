@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
+import sys
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,26 +19,32 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import DatasetDict
+from safetensors.torch import save
 
 from .calibration import DecisionRule, Temperature
 from .data import ARCHIVE_SHA256, LABELS, SOURCES, atomic_folder, atomic_path, load_data
 from .evaluation import (
     Predict, Report, bits_per_byte, count_confusions, human_baseline, latency_ms, majority_baseline, paired_difference,
     predict_probabilities, report_row, score, tfidf_baseline, vader_baseline)
-from .finetuning import FINE_TUNING, finetune, save_classifier
+from .encoders import ADAPTER_FILES, open_reviews_model, stored_encoders
+from .finetuning import FINE_TUNING, finetune, save_classifier, soft_labels
+from .lora import add_lora, fold, lora_state
 from .model import Classifier, LanguageModel, load_checkpoint, save_checkpoint
+from .models import CATALOGUE, fetch_model, is_here
 from .objectives import REVIEWS
 from .preprocessing import clean
-from .pretrained import course_gpt
+from .preparation import prepare
+from .pretrained import course_gpt, load_pretrained
 from .serving import Predictor, record_evaluation, running_server
 from .tokenizer import train_tokenizer
 from .training import (
     Callback, ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train)
 
 # %% auto #0
-__all__ = ['LABELLED', 'ELSEWHERE', 'STORED_SCALE', 'WATCHED_STEPS', 'CONTENDERS', 'QUESTIONS', 'load_corpus', 'describe_data',
-           'pretrain', 'fine_tune', 'fine_tune_minilm', 'open_run', 'choose_served', 'train_run', 'evaluate_checkpoint',
-           'evaluated', 'score_line', 'ask', 'predict_texts', 'run']
+__all__ = ['LABELLED', 'ELSEWHERE', 'RATERS_SHARE', 'STORED_SCALE', 'WATCHED_STEPS', 'CONTENDERS', 'QUESTIONS', 'load_corpus',
+           'describe_data', 'pretrain', 'fine_tune', 'fine_tune_minilm', 'adapt_minilm', 'adapted_mpnet', 'open_run',
+           'choose_served', 'train_run', 'evaluate_checkpoint', 'evaluated', 'score_line', 'ask', 'predict_texts',
+           'offer_mpnet', 'run']
 
 # %% ../nbs/5_beyond/50_road.ipynb #753f3187
 LABELLED = "amazon"                   # the source whose labels the classifier learns from
@@ -70,16 +78,23 @@ def describe_data() -> str:
     return "\n".join(lines)
 
 # %% ../nbs/5_beyond/50_road.ipynb #42cee6f3
-def _stage(folder: Path, build: Callable, save: Callable = save_checkpoint) -> Path:
-    "Run `build(state_file)`, which returns model, tokenizer, history and card, unless its checkpoint folder is there."
+def _stage(folder: Path, build: Callable, store: Callable = save_checkpoint) -> Path:
+    """Run `build(state_file)` unless its checkpoint folder is there.
+
+    It returns model, tokenizer, history, card, and what differs from the usual cost, if anything."""
     if folder.exists(): return folder
     state = folder.with_name(f"{folder.name}.state.safetensors")
-    model, tokenizer, history, card = build(state)
+    model, tokenizer, history, card, *cost = build(state)
     with atomic_folder(folder, "checkpoint") as scratch:
-        save(model, tokenizer, scratch, card)
+        store(model, tokenizer, scratch, card)
+        weights = (scratch/"model.safetensors").stat().st_size
+        cost = {"seconds": _seconds(history), "megabytes": weights / 1e6} | (cost[0] if cost else {})
         (scratch/"history.json").write_text(json.dumps(history), encoding="utf-8")
+        (scratch/"cost.json").write_text(json.dumps(cost), encoding="utf-8")
     state.unlink(missing_ok=True)
     return folder
+
+def _seconds(history: list[dict]) -> float: return sum(step["seconds"] for step in history)
 
 def pretrain(corpus: dict[str, DatasetDict],  # source → splits
              scale: Scale,                    # size of model and training
@@ -128,19 +143,50 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
         history = train(model, batches, TrainingConfig(learning_rate=1e-3, seed=seed), state,
                         f"classifier, from {start} weights", watch, batches.batches_per_epoch)
         card = f"Trained on labelled reviews ({LABELLED}) from {start} weights; scale {scale.name}, seed {seed}."
-        return model, tokenizer, history, card
+        before = _read_json(language_model/"history.json", []) if pretrained else []
+        return model, tokenizer, history, card, {"seconds": _seconds(history) + _seconds(before)}
     return _stage(folder, build)
+
+_MINILM = {"batch_size": 32, "epochs": 4}        # as in experiments/encoders.py, which compares its settings
+RATERS_SHARE = 0.5                               # of what the raters said in each label
 
 def fine_tune_minilm(corpus: dict[str, DatasetDict],  # source → splits
                      seed: int,                       # fixes head, order and dropout
                      folder: Path,                    # where the classifier's checkpoint goes
                      ) -> Path:                       # the same folder
-    "Fine-tune all of MiniLM on the labelled reviews, at the rate that its lesson found."
+    "Fine-tune all of MiniLM on the labelled reviews and on the shares of their raters."
     def build(state):
         config = replace(FINE_TUNING, learning_rate=1e-4)
-        model, tokenizer, history = finetune("minilm", corpus[LABELLED], epochs=3, config=config, seed=seed,
-                                             state_file=state)
-        return model, tokenizer, history, f"MiniLM, fine-tuned on labelled reviews ({LABELLED}); 3 epochs, seed {seed}."
+        model, tokenizer, history = finetune("minilm", corpus[LABELLED], **_MINILM, config=config, seed=seed,
+                                             state_file=state, pooling="mean", raters_share=RATERS_SHARE)
+        return model, tokenizer, history, f"MiniLM, fine-tuned on labelled reviews ({LABELLED}), seed {seed}."
+    return _stage(folder, build, save_classifier)
+
+def adapt_minilm(corpus: dict[str, DatasetDict],  # source → splits
+                 seed: int,                       # fixes head, corrections and order
+                 folder: Path,                    # where the classifier's checkpoint goes, the corrections folded in
+                 ) -> Path:                       # the same folder
+    "Train a correction of rank 8 beside each layer of MiniLM, which itself stays as it is."
+    def build(state):
+        model, tokenizer = load_pretrained("minilm", seed=seed, pooling="mean")
+        torch.manual_seed(seed)
+        add_lora(model, ["query", "key", "value", "dense"], rank=8, alpha=16)
+        data = corpus[LABELLED]["train"]
+        p, targets = prepare(data, tokenizer), soft_labels(data, RATERS_SHARE)
+        batches = ClassificationBatches(p.sequences, targets, **_MINILM, pad_id=tokenizer.pad_token_id, context=64,
+                                        seed=seed)
+        history = train(model, batches, replace(FINE_TUNING, learning_rate=1e-3, seed=seed), state, "MiniLM with LoRA")
+        shipped = {"megabytes": len(save(lora_state(model))) / 1e6}
+        return fold(model), tokenizer, history, f"MiniLM with LoRA of rank 8 folded in, seed {seed}.", shipped
+    return _stage(folder, build, save_classifier)
+
+def adapted_mpnet(folder: Path,  # where the classifier's checkpoint goes, the corrections folded in
+                  ) -> Path:     # the same folder
+    "MPNet with the corrections that come with the course. Raises `MissingModel` if MPNet is not on this machine."
+    def build(state):
+        model, tokenizer, row = open_reviews_model()
+        cost = {"seconds": row["seconds"], "megabytes": sum(path.stat().st_size for path in ADAPTER_FILES) / 1e6}
+        return model, tokenizer, [], f"MPNet with the stored adapter, {row['name']}.", cost
     return _stage(folder, build, save_classifier)
 
 # %% ../nbs/5_beyond/50_road.ipynb #2e03f02c
@@ -176,17 +222,23 @@ def _read_json(path: Path, default):
 STORED_SCALE = "laptop"   # of the language model that comes with the course
 WATCHED_STEPS = 300       # of pre-training at that scale: enough to see the loss fall, and what it writes then
 CONTENDERS = {"from_scratch": "from scratch", "without_pretraining": "without pre-training",
-              "minilm": "MiniLM, fine-tuned"}
+              "minilm": "MiniLM, fine-tuned", "minilm_lora": "MiniLM with LoRA",
+              "mpnet": "MPNet with the stored adapter"}
 
 def _answers(predictor: Predictor) -> Predict:
     "What a served checkpoint says, as label ids: with its temperature and by its rule."
     ids = {label: i for i, label in enumerate(LABELS)}
     return lambda texts: np.array([ids[answer["label"]] for answer in predictor(list(texts))])
 
+def _link(source: str, target: str) -> None:
+    "A second name for a file instead of a second copy, where the disk can do that. What writes here replaces files."
+    try: os.link(source, target)
+    except OSError: shutil.copy2(source, target)
+
 def choose_served(folder: Path,     # of a run, with the folders of the classifiers
                   validation,       # the labelled reviews for choosing
                   ) -> Path:        # the run's `checkpoint/`
-    "Copy the classifier with the best macro-F1 on validation to `checkpoint/`, with its temperature."
+    "Copy the best classifier of those that meet the objective on validation to `checkpoint/`, with its temperature."
     checkpoint = folder/"checkpoint"
     if checkpoint.exists(): return checkpoint
     texts, truth = list(validation["text"]), np.array(validation["label"])
@@ -195,12 +247,13 @@ def choose_served(folder: Path,     # of a run, with the folders of the classifi
         if not (folder/name).exists(): continue
         predictor = Predictor(folder/name)
         found[name] = predict_probabilities(predictor.model, predictor.tokenizer, texts)
-    scores = {name: score(truth, p.argmax(-1))["macro_f1"] for name, p in found.items()}
-    chosen = max(scores, key=scores.get)
-    notes = json.dumps({"chosen": chosen, "macro_f1": scores})
+    scores = {name: score(truth, p.argmax(-1)) for name, p in found.items()}
+    meets = lambda name: all(check.ok for check in REVIEWS.check(scores[name]) if check.name in scores[name])
+    chosen = max(scores, key=lambda name: (meets(name), scores[name]["macro_f1"]))
+    notes = json.dumps({"chosen": chosen, "macro_f1": {name: found["macro_f1"] for name, found in scores.items()}})
     with atomic_path(folder/"validation.json") as path: path.write_text(notes, encoding="utf-8")
     with atomic_folder(checkpoint, "checkpoint") as scratch:
-        shutil.copytree(folder/chosen, scratch, dirs_exist_ok=True)
+        shutil.copytree(folder/chosen, scratch, dirs_exist_ok=True, copy_function=_link)
         DecisionRule(LABELS, Temperature.fit(found[chosen], truth).value).save(scratch)
     return checkpoint
 
@@ -209,7 +262,7 @@ def train_run(name: str = "reviews",     # the run's name
               seed: int = 0,             # of everything random in it
               out: str | Path = "runs",  # the folder that holds the runs
               ) -> Path:                 # the run's folder, with language_model/, the contenders, and checkpoint/
-    "Pre-train, train the classifiers of two roads, choose one on validation. It can be interrupted."
+    "Pre-train, train the classifiers of three roads, choose one on validation. It can be interrupted."
     folder, chosen = open_run(name, scale, seed, out), get_scale(scale)
     corpus, stored = load_corpus(chosen), chosen.name == STORED_SCALE
     watched = replace(chosen, pretraining_steps=WATCHED_STEPS) if stored else chosen
@@ -217,7 +270,10 @@ def train_run(name: str = "reviews",     # the run's name
     start = course_gpt() if stored else language_model
     fine_tune(corpus, chosen, seed, start, folder/"from_scratch")
     fine_tune(corpus, chosen, seed, start, folder/"without_pretraining", pretrained=False)
-    if chosen.sentences is None: fine_tune_minilm(corpus, seed, folder/"minilm")   # the smallest scale shows mechanics
+    if chosen.sentences is None:                      # the smallest scale shows mechanics only
+        fine_tune_minilm(corpus, seed, folder/"minilm")
+        adapt_minilm(corpus, seed, folder/"minilm_lora")
+        if is_here("mpnet") and not (folder/"checkpoint").exists(): adapted_mpnet(folder/"mpnet")
     choose_served(folder, corpus[LABELLED]["validation"])
     return folder
 
@@ -228,16 +284,17 @@ def _systems(checkpoint: Path, served: Predictor, train) -> dict[str, tuple[str,
     chosen = _read_json(run/"validation.json", {}).get("chosen") if checkpoint.name == "checkpoint" else None
     systems = {CONTENDERS.get(chosen, "this checkpoint"): ("ours", _answers(served))}
     for folder, name in CONTENDERS.items():
-        if folder != chosen and (run/folder).exists(): systems[name] = ("variant", _answers(Predictor(run/folder)))
+        if folder != chosen and (run/folder).exists(): systems[name] = ("another", _answers(Predictor(run/folder)))
     return systems | {"TF-IDF and logistic regression": ("baseline", tfidf_baseline(train)),
                       "VADER word list": ("baseline", vader_baseline()),
                       "most frequent label": ("baseline", majority_baseline(train))}
 
-def _judge(test, systems: dict[str, tuple[str, Predict]]) -> tuple[list[dict], dict]:
+def _judge(test, systems: dict[str, tuple[str, Predict]], costs: dict[str, dict]) -> tuple[list[dict], dict]:
     "A row of the report for each system and for one human, and what each system said."
     texts, truth, groups = list(test["text"]), list(test["label"]), list(test["group"])
     answers = {name: answer(texts) for name, (_, answer) in systems.items()}
-    rows = [report_row(name, truth, answers[name], role, groups) for name, (role, _) in systems.items()]
+    rows = [report_row(name, truth, answers[name], role, groups, cost=costs.get(name))
+            for name, (role, _) in systems.items()]
     draws = 20   # raters a sentence, so that the human row does not hang on whom we drew
     human = report_row("one human rater", *human_baseline(test, draws=draws), "human", np.tile(groups, draws))
     return [*rows, human], answers
@@ -248,6 +305,23 @@ def _comparisons(test, answers: dict) -> list[dict]:
     differences = {other: paired_difference(truth, answers[ours], answers[other], groups=groups) for other in others}
     return [{"what": f"{ours} against {other}", "metric": "macro_f1", "difference": change, "low": low, "high": high}
             for other, (change, low, high) in differences.items()]
+
+def _costs(run: Path) -> dict[str, dict]:
+    "What the classifiers of a run took, by their names in the report."
+    return {name: _read_json(run/folder/"cost.json", {}) for folder, name in CONTENDERS.items()}
+
+def _notes(run: Path) -> list[str]:
+    "What a reader must know of the costs."
+    notes, base = [], CATALOGUE["mpnet"]
+    if (run/"from_scratch").exists() and _read_json(run/"run.json", {}).get("scale") == STORED_SCALE:
+        notes.append("The seconds from scratch include those of the language model that comes with the course, as they "
+                     "were measured where it was made.")
+    if (run/"mpnet").exists():
+        about = stored_encoders()["about"]
+        notes.append(f"The corrections of MPNet were trained beforehand ({about['precision']}, "
+                     f"{about['processor_threads']} threads); here they are only read. MPNet itself takes "
+                     f"{base.disk_mb:.0f} MB more, once for all the corrections that one may ever train for it.")
+    return notes
 
 def _histories(run: Path) -> dict[str, list[dict]]:
     "The loss curves stored with the models of a run."
@@ -274,13 +348,15 @@ def evaluate_checkpoint(checkpoint: str | Path,         # a classifier's checkpo
     settings = _read_json(checkpoint.parent/"run.json", {})
     corpus = load_corpus(get_scale(settings.get("scale", "laptop")))
     test, systems = corpus[LABELLED]["test"], _systems(checkpoint, predictor, corpus[LABELLED]["train"])
-    rows, answers = _judge(test, systems)
+    costs = _costs(checkpoint.parent)
+    rows, answers = _judge(test, systems, costs)
     ours = next(iter(systems))
     parameters = sum(p.numel() for p in predictor.model.parameters())
     report = Report(
         title="Product reviews", objective=REVIEWS, rows=rows, comparisons=_comparisons(test, answers),
         confusion={ours: count_confusions(list(test["label"]), answers[ours], len(LABELS))},
-        elsewhere={source: _judge(corpus[source]["test"], systems)[0] for source in ELSEWHERE},
+        elsewhere={source: _judge(corpus[source]["test"], systems, {})[0] for source in ELSEWHERE},
+        notes=_notes(checkpoint.parent),
         histories=_histories(checkpoint.parent), measured=_measurements(checkpoint, predictor, list(test["text"])),
         facts={**settings, "model": predictor.fingerprint, "parameters": parameters, "labels learned from": LABELLED,
                "data (SHA-256)": ARCHIVE_SHA256[:12], "python": platform.python_version(), "torch": torch.__version__})
@@ -301,10 +377,11 @@ def evaluated(folder: Path,  # of a run, with a `checkpoint/`
 
 def score_line(row: dict,  # a row of a report
                ) -> str:
-    "A row in one line: name, macro-F1 with its interval, recall of negatives."
-    (low, high), metrics = row["intervals"]["macro_f1"], row["metrics"]
+    "A row in one line: name, macro-F1 with its interval, recall of negatives, seconds of training, megabytes."
+    (low, high), metrics, cost = row["intervals"]["macro_f1"], row["metrics"], row.get("cost") or {}
+    took = f"{cost['seconds']:8,.0f} s {cost['megabytes']:7.1f} MB" if cost else ""
     return (f"{row['name']:32} macro-F1 {metrics['macro_f1']:.2f} ({low:.2f} to {high:.2f})   "
-            f"recall of negatives {metrics['recall_negative']:.2f}")
+            f"recall of negatives {metrics['recall_negative']:.2f} {took}").rstrip()
 
 # %% ../nbs/5_beyond/50_road.ipynb #4b6bc57b
 QUESTIONS = ("The picture is wonderfully sharp and the menus are easy to use.",
@@ -332,15 +409,33 @@ def predict_texts(checkpoint: str | Path,  # a classifier's checkpoint folder
     return [_line(text, answer) for text, answer in zip(texts, Predictor(checkpoint)(texts))]
 
 # %% ../nbs/5_beyond/50_road.ipynb #eda2e16b
+def offer_mpnet(yes: bool = False,  # fetch it without asking
+                ) -> None:
+    """Fetch MPNet if it is not on this machine and the user says yes; say in one sentence how, if nobody can be asked.
+
+    Without a network the run goes on without it."""
+    if is_here("mpnet"): return
+    size = f"{CATALOGUE['mpnet'].disk_mb:.0f} MB"
+    if not yes and sys.stdin.isatty():
+        asked = input(f"     MPNet would join the comparison. It is not on this machine. Fetch it now, {size}? [y/N] ")
+        yes = asked.strip().lower() in ("y", "yes")
+    if yes:
+        try: fetch_model("mpnet")
+        except ConnectionError as error: print(f"     {error}", flush=True)
+        else: return
+    print(f"     MPNet stays out of it; llmcourse models fetch mpnet brings it ({size})", flush=True)
+
 def run(name: str = "reviews",     # the run's name
         scale: str = "laptop",     # a key of `SCALES`
         seed: int = 0,             # of everything random in it
         out: str | Path = "runs",  # the folder that holds the runs
+        yes: bool = False,         # fetch MPNet, if it is not here, without asking
         ) -> Report:
-    "Two roads to a classifier: data, training, evaluation, three questions to the real server. Prints what it does."
+    "Three roads to a classifier: data, training, evaluation, three questions to the real server. Prints what it does."
     print(f"1/4  data: {', '.join(SOURCES)}", flush=True)
     print(f"2/4  training at scale {get_scale(scale).name}; interrupt it whenever you like, the same command goes on",
           flush=True)
+    if get_scale(scale).sentences is None: offer_mpnet(yes)
     folder = train_run(name, scale, seed, out)
     print("3/4  evaluation on the test data; the first is served, chosen on validation data", flush=True)
     report = evaluated(folder)

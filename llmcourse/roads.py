@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from .applications import applications_report
 from .comparison import ROADS, average, compare, difference, verdicts
-from .coverage import ROWS
+from .coverage import ARTICLE_ROWS
 from .customization import adapter_app, measure_arm
 from .data import LABELS, SOURCES, atomic_path, load_data
 from .data_card import describe_labelled
@@ -306,9 +306,9 @@ def render_all(run: AllRoads,            # gives scale and seed
                rows: list[dict],         # of the comparison
                ) -> str:                 # HTML
     "The page of a run. Raises `ValueError` that names rows without a figure."
-    missing = [id for id in ROWS if not figures.get(id)]
+    missing = [id for id in ARTICLE_ROWS if not figures.get(id)]
     if missing: raise ValueError(f"not measured: {', '.join(missing)}; run the same command again")
-    return render_template("all", run=run, means=average(rows), rows=ROWS.values(), figures=figures, site=SITE)
+    return render_template("all", run=run, means=average(rows), rows=ARTICLE_ROWS.values(), figures=figures, site=SITE)
 
 def run_all(name: str = "all",         # the run's name
             scale: str = "laptop",     # a key of `SCALES`

@@ -192,14 +192,15 @@ def choose_family(task: str,                    # `text-regression`, `text-class
 
 # %% ../nbs/1_from_scratch/21_selection.ipynb #dbfad92a
 class MeanPooledClassifier(PreTrainedModel):
-    """An encoder of `transformers`, the mean of its token vectors, and a linear layer that scores labels.
+    """A body of `transformers`, the mean of its token vectors, and a linear layer that scores labels.
 
     The folder that `save_pretrained` writes opens with `AutoModel` as well, which then leaves the head out."""
     def __init__(self,
                  config: PreTrainedConfig,  # of the encoder, with the names of the labels in `id2label`
                  ):
         super().__init__(config)
-        encoder = AutoModel.from_config(config, add_pooling_layer=False)
+        encoder = AutoModel.from_config(config)
+        if getattr(encoder, "pooler", None) is not None: encoder.pooler = None    # it would stay as it is, unused
         self.base_model_prefix = encoder.base_model_prefix         # so that its weights keep the names they have
         self.add_module(self.base_model_prefix, encoder)
         self.score = nn.Linear(config.hidden_size, config.num_labels)
@@ -217,7 +218,7 @@ class MeanPooledClassifier(PreTrainedModel):
                 **options,                      # for the encoder, such as `inputs_embeds`, as peft passes them on
                 ) -> Output:                    # logits (batch, n_labels)
         hidden = self.base_model(input_ids=input_ids, attention_mask=attention_mask, **options)[0]
-        if attention_mask is None: attention_mask = hidden.new_ones(hidden.shape[:2])    # hidden: (batch, time, d_model)
+        if attention_mask is None: attention_mask = hidden.new_ones(hidden.shape[:2])    # (batch, time)
         mask = attention_mask[..., None]
         pooled = (hidden * mask).sum(1) / mask.sum(1)                                        # (batch, d_model)
         logits = self.score(pooled)

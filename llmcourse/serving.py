@@ -28,13 +28,16 @@ from .evaluation import context_of, predict_probabilities
 from .model import Classifier, fingerprint, load_checkpoint
 from .objectives import Check, Objective
 from .preprocessing import clean_text
+from .selection import MeanPooledClassifier
 
 # %% auto #0
-__all__ = ['MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'EmptyText', 'Predictor', 'PredictionRequest',
-           'Prediction', 'PredictionResponse', 'BodyLimit', 'problems_in_words', 'create_app', 'running_server',
-           'record_evaluation', 'deployment_checks', 'serve']
+__all__ = ['MEAN_POOLED', 'MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'EmptyText', 'Predictor',
+           'PredictionRequest', 'Prediction', 'PredictionResponse', 'BodyLimit', 'problems_in_words', 'create_app',
+           'running_server', 'record_evaluation', 'deployment_checks', 'serve']
 
 # %% ../nbs/1_from_scratch/23_serving.ipynb #05038784
+MEAN_POOLED = MeanPooledClassifier.__name__
+
 def _label_names(folder: Path) -> tuple[str, ...]:
     "The labels in the order of the outputs. Raises `ValueError` if the outputs are not one label of several."
     from transformers import AutoConfig
@@ -62,8 +65,8 @@ def _check_loaded(info: dict, folder: Path) -> None:
         raise ValueError(f"the weights in {folder} do not fit its config.json: {'; '.join(sorted(wrong)[:3])}{more}. "
                          "Both must come from the same model; save it again with save_pretrained")
 
-def _open_foreign(folder: Path) -> tuple:
-    "A sequence classifier of `transformers`, in one file or in shards, and its tokenizer."
+def _open_foreign(folder: Path, architecture: str) -> tuple:
+    "A sequence classifier of `transformers`, or of the course on a body of theirs, and its tokenizer."
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
     if not any((folder/f"model.safetensors{ending}").is_file() for ending in ("", ".index.json")):
         raise FileNotFoundError(f"{folder} has no model.safetensors; copy the checkpoint again with all its files, "
@@ -74,7 +77,8 @@ def _open_foreign(folder: Path) -> tuple:
     logging.set_verbosity_error()   # instead of its table, `_check_loaded` says what is wrong
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+        kind = MeanPooledClassifier if architecture == MEAN_POOLED else AutoModelForSequenceClassification
+        model, info = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True)
     except Exception as error:      # a damaged file raises many types
         raise ValueError(f"{folder} cannot be opened ({type(error).__name__}: {error}); "
@@ -95,8 +99,9 @@ def load_classifier(folder: str | Path,  # ours, or any sequence classifier that
     folder = Path(folder)
     try: architecture = str(json.loads((folder/"config.json").read_text(encoding="utf-8"))["architectures"][0])
     except (OSError, ValueError, LookupError, TypeError): architecture = ""     # load_checkpoint says what is wrong
-    labels = _label_names(folder) if architecture.endswith("ForSequenceClassification") else ()
-    if labels and not architecture.startswith("Llama"): return *_open_foreign(folder), labels
+    foreign = architecture.endswith("ForSequenceClassification") or architecture == MEAN_POOLED
+    labels = _label_names(folder) if foreign else ()
+    if labels and not architecture.startswith("Llama"): return *_open_foreign(folder, architecture), labels
     model, tokenizer = load_checkpoint(folder)
     if isinstance(model, Classifier): return model, tokenizer, tuple(model.labels)
     raise ValueError(f"{folder} holds a language model; to classify, train a classifier from it first (the training "

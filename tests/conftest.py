@@ -1,4 +1,5 @@
-"""What all tests share: the project's tools, a copy of the project to spoil, and the line that counts."""
+"""What all tests share: the project's tools, a copy of the project to spoil, large models, and the line that counts."""
+import functools
 import os
 import shutil
 import subprocess
@@ -48,6 +49,32 @@ def run(*command, **options) -> str:
 def tool(name: str) -> Path:
     "A command installed beside the Python that runs the tests."
     return Path(sys.executable).with_name(name)
+
+
+needs = pytest.mark.models      # @needs("mpnet", "qwen"): a test that opens these models runs with LLMCOURSE_MODELS=all
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "models(*names): opens large models; runs with LLMCOURSE_MODELS=all only")
+
+
+@functools.cache
+def out_of_reach(name: str) -> str:
+    "Fetch a model, once for all tests; return why it cannot be had from here, or nothing."
+    from llmcourse.models import fetch_model
+    try: fetch_model(name)
+    except ConnectionError as error: return str(error)
+    return ""
+
+
+def pytest_runtest_setup(item):
+    "Skip a test that needs large models, unless they are asked for and can be had."
+    names = [name for mark in item.iter_markers("models") for name in mark.args]
+    if names and os.environ.get("LLMCOURSE_MODELS") != "all":
+        pytest.skip(f"opens {' and '.join(names)}; to run it: llmcourse models fetch {' '.join(names)}, then "
+                    "LLMCOURSE_MODELS=all make test")
+    for name in names:
+        if reason := out_of_reach(name): pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

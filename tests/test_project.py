@@ -85,6 +85,14 @@ def test_outputs_belong_to_the_code(path):
     assert not [out for cell in nb.cells for out in cell.get("outputs", []) if out.output_type == "error"]
 
 
+@each_lesson
+def test_outputs_name_no_place_of_a_machine(path):
+    printed = [text for cell in lessons.read(path).cells for out in cell.get("outputs", [])
+               for text in (out.get("text", ""), *out.get("data", {}).values()) if isinstance(text, str)]
+    place = re.compile(r"(?<![\w.<:/])/(?:[\w.-]+/)+(?:nbs|\.venv|site-packages|llmcourse)/")
+    assert [found[0] for text in printed for found in place.finditer(text)] == [], "run: python tools/lessons.py"
+
+
 def test_lessons_are_numbered_once():
     assert [n for n, times in Counter(map(number, LESSONS)).items() if times > 1] == []
     parts = [path.parent.name for path in LESSONS]

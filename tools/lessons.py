@@ -64,6 +64,15 @@ def _is_progress(output) -> bool:
                                                 "application/vnd.jupyter.widget-view+json" in output.get("data", {}))
 
 
+def hide_paths(nb, folder: Path = ROOT) -> None:
+    "Name files of this checkout from its top, in all that the cells printed; where it lies is nobody's business."
+    short = lambda text: text.replace(f"{folder}/", "")
+    for output in (o for cell in nb.cells if cell.cell_type == "code" for o in cell.outputs):
+        if "text" in output: output["text"] = short(output["text"])
+        for kind, text in output.get("data", {}).items():
+            if isinstance(text, str) and kind.startswith("text/"): output["data"][kind] = short(text)
+
+
 def write(nb, path: Path) -> None:
     "Write `nb` as a whole or not at all."
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as f:
@@ -76,6 +85,7 @@ def run(path: Path) -> None:
     nb = read(path)
     NotebookClient(nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
     drop_progress(nb)
+    hide_paths(nb)
     nb.metadata["executed"] = fingerprint(nb)
     clean(nb)
     write(nb, path)

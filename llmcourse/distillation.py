@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .data import LABELS
@@ -234,7 +233,7 @@ def pupil_answers(pupil: str,           # `small` or `minilm`
                   arm: str,             # one of `ARMS`
                   name: str,            # `validation` or `test`
                   steps: int | None = None,           # None: the short run
-                  temperature: float | None = None,   # None: the chosen one, and 1 for labels of any kind
+                  temperature: float | None = None,   # None: that of the run, and 1 for labels of any kind
                   ) -> list[np.ndarray]:  # a seed each: label ids (n,)
     "What the stored pupils of an arm say. Raises `ValueError` if no such pupil was trained."
     stored = stored_distillation()
@@ -264,7 +263,7 @@ def compare_pupils(split,                              # with the columns label 
                                              groups=tile(groups))
         mean = lambda key: float(np.mean([f[key] for f in found]))
         rows.append({"name": name, "macro-F1": mean("macro_f1"), "each seed": [round(f["macro_f1"], 3) for f in found],
-                     "recall negative": mean("recall_negative"),
+                     "recall negative": mean("recall_negative"), "recall neutral": mean("recall_neutral"),
                      "as the teacher": float(np.mean([(run == teacher).mean() for run in runs])),
                      "ahead": ahead, "low": low, "high": high})
     return rows

@@ -1,4 +1,4 @@
-"""What techniques are worth with 256 labels, against the linear probe: stored for lessons 30, 40, 41 and 42.
+"""What techniques are worth with 256 labels, against the linear probe: stored for lessons 33, 43, 44 and 45.
 
     PYTHONPATH=. python experiments/few_labels.py            (a quarter of an hour on one core)
 

@@ -1,4 +1,4 @@
-"""What programs say of text that has no single right answer, and a language model as judge: stored for lesson 38.
+"""What programs say of text that has no single right answer, and a language model as judge: stored for lesson 41.
 
     PYTHONPATH=. python experiments/judging.py [--only NAME ..]    (a quarter of an hour on one core with bf16)
 

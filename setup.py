@@ -29,7 +29,7 @@ setup(
     classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Developers", "Intended Audience :: Education",
                  "Natural Language :: English", "Programming Language :: Python :: 3"],
     packages=find_packages(include=["llmcourse", "llmcourse.*"]),
-    package_data={"llmcourse": ["course_gpt/*", "measured/*", "mpnet_reviews/*", "templates/*"]},
+    package_data={"llmcourse": ["course_gpt/*", "measured/*", "mpnet_reviews/*", "qwen_reviews/*", "templates/*"]},
     python_requires=f">={settings['min_python']}",
     install_requires=settings["requirements"].split(),
     extras_require=extras,

@@ -46,6 +46,7 @@ def _names(split: Dataset) -> list[str]:
     if missing is not None: raise ValueError(f"row {missing} has no text (None); leave such rows out with split.filter")
     return split.features["label"].names
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #77db1f8e
 def _members(split: Dataset) -> np.ndarray:
     "The number of each sentence's group. Without a column `group` each sentence is its own."
     if "group" not in split.column_names: return np.arange(len(split))
@@ -68,6 +69,7 @@ class _Ratings(NamedTuple):
     @property
     def means(self) -> np.ndarray: return np.bincount(self.row, self.values) / self.raters
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #f266b555
 def _ratings(split: Dataset, rating_label: Callable[[float], int]) -> _Ratings:
     "The ratings of a split. Raises `ValueError` if a sentence has none or its label is not that of its mean rating."
     if "ratings" not in split.column_names:
@@ -116,6 +118,7 @@ class DataFacts:
         "The same in macro-F1: the commonest label has precision p and recall 1, so F1 = 2p / (p + 1); the others 0."
         return 2 * self.majority_accuracy / (self.majority_accuracy + 1) / len(self.labels)
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #d70e11d8
 def describe_labelled(split: Dataset,       # with text and label; ratings, source, group, if any
                       rating_label: Callable[[float], int] = label_of,  # mean rating → label id
                       ) -> DataFacts:
@@ -184,6 +187,7 @@ def macro_f1(confusion: np.ndarray,  # (..., labels, labels) rows: what it is, c
     right = 2 * np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.divide(right, both, out=np.zeros(both.shape), where=both > 0).mean(-1)
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #dcb9c128
 def _by_group(values: np.ndarray, members: np.ndarray) -> np.ndarray:
     "The sum of each group's rows. (sentences, ...) → (groups, ...)"
     sums = np.zeros((members.max() + 1, *values.shape[1:]))
@@ -237,6 +241,7 @@ def half_against_half(split: Dataset,                                   # with t
         resampled.append(macro_f1(np.tensordot(weights, confusions, 1)))
     return Measured(float(np.mean(by_draw)), *middle_95(np.mean(resampled, 0)))
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #c155ea12
 def _half_means(ratings: _Ratings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     "The mean of a random half of each sentence's raters, and of the others; 0 where there is nobody. (sentences,) each"
     row, n = ratings.row, ratings.raters
@@ -261,6 +266,7 @@ def _alpha(values, counts: np.ndarray, weight: np.ndarray, level: str) -> float:
     distance = _DISTANCES[level](values, totals)
     return float(1 - (coincidences * distance).sum() / (expected * distance).sum())
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #6cadf854
 def _value_counts(ratings: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
     "The distinct ratings, and how often each was given to each sentence."
     rated = [np.asarray(r, dtype=float) for r in ratings]
@@ -274,6 +280,7 @@ def _value_counts(ratings: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.nd
     np.add.at(counts, (np.repeat(np.arange(len(rated)), [len(r) for r in rated]), position), 1)
     return values, counts
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #253d2448
 def krippendorff_alpha(ratings: Sequence[Sequence[float]],  # of each sentence, in any order, as many as there are
                        level: str = "interval",             # nominal, ordinal or interval: what counts as a distance
                        ) -> float:                          # 1: perfect agreement, 0: chance
@@ -315,6 +322,7 @@ class RaterNoise(NamedTuple):
     split_half: float    # reliability of the mean rating
     flips: float         # share of labels that change when the raters are drawn again
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #399c0f0c
 def rater_noise(split: Dataset,                                   # with the columns text, label and ratings
                 rating_label: Callable[[float], int] = label_of,  # mean rating → label id
                 samples: int = 200,                               # bootstrap resamples of groups
@@ -349,6 +357,7 @@ class Giveaway(NamedTuple):
     groups: int       # reviews, articles or sentences it occurs in
     significant: bool # beyond what so many words would reach by luck
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #79cdb415
 def giveaway_words(split: Dataset,                  # with the columns text and label; use training data only
                    prior: float = 500.0,            # weight of the prior, in words
                    ) -> dict[str, list[Giveaway]]:  # name of a label → all words, from the one that marks it most
@@ -382,6 +391,7 @@ class Shortcut(NamedTuple):
 
     def __str__(self) -> str: return f"{self.macro_f1:.2f} (chance {self.chance_low:.2f} to {self.chance_high:.2f})"
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #8568ada1
 def _look_up(key: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
     "Macro-F1 of saying, for each key, the label that is most over-represented in the other folds."
     n_keys, n_labels, n_folds = key.max() + 1, labels.max() + 1, fold.max() + 1
@@ -393,6 +403,7 @@ def _look_up(key: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> float:
     said = (lift + 1e-9 * overall).argmax(-1)[fold, key]                                   # then the commonest label
     return float(macro_f1(np.bincount(labels * n_labels + said, minlength=n_labels**2).reshape(n_labels, n_labels)))
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #2a3d2ae3
 def shortcut_f1(keys: Sequence,                  # one for each sentence: its length, its review, ...
                 labels: Sequence[int],           # label ids
                 groups: Sequence | None = None,  # keep these together, so that no group is on both sides
@@ -435,6 +446,7 @@ WORD_LISTS = {
     "disability": "blind deaf disabled disability wheelchair autistic".split(),
     "African-American English spellings": "sholl iont wea talmbout sumn dat dis dey finna gon tha nuffin ain't".split()}
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #3bbcae2d
 class Probe(NamedTuple):
     "Sentences that mention something, and how their outcome differs from the rest."
     name: str
@@ -460,6 +472,7 @@ def mentions(texts: Sequence[str],  # sentences
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.I)
     return np.array([bool(pattern.search(text)) for text in texts])
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #c5a6a62f
 def bias_probes(split: Dataset,                                  # with the columns text and label
                 word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,  # name → words
                 outcome: Sequence[float] | None = None,          # a number for each sentence; None: its mean rating
@@ -501,6 +514,7 @@ TEMPLATES = tuple(f"{start} {rest}" for start, rests in {   # after Kiritchenko 
                  "says that this phone broke after a week."),
 }.items() for rest in rests)
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #f4eb4564
 def score_shift(score: Callable[[list[str]], Sequence[float]],  # texts → one number each
                 texts: Sequence[str],                           # as they are
                 changed: Sequence[str],                         # the same with one thing changed
@@ -544,6 +558,7 @@ class About:
         empty = [f.name for f in fields(self) if not str(getattr(self, f.name)).strip()]
         if empty: raise ValueError(f"{', '.join(empty)} of the card is empty; write what is known, or 'unknown'")
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #b162049b
 def size_category(rows: int,  # of all splits
                   ) -> str:
     "The hub's name for a size, such as `1K<n<10K`."
@@ -562,6 +577,7 @@ def _table(head: Sequence, rows: Sequence[Sequence]) -> list[str]:
     line = lambda cells: "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
     return [line(head), line(["---"] * len(head)), *map(line, rows), ""]
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #71dc40ab
 def _annotation(split: Dataset, rating_label) -> list[str]:
     if "ratings" not in split.column_names or max(len(given or ()) for given in split["ratings"]) < 2:
         return ["No sentence has the ratings of two raters, so label noise cannot be measured.", ""]
@@ -576,6 +592,7 @@ def _annotation(split: Dataset, rating_label) -> list[str]:
             f"{n.split_half:.2f}.",
             f"- Label noise: {n.flips:.1%} of the labels change when the raters are drawn again, with replacement.", ""]
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #59774668
 def _shortcuts(train: Dataset) -> dict[str, Shortcut]:
     "What length, source and group tell of the label, as far as the data have them."
     members, labels = _members(train), train["label"]
@@ -600,6 +617,7 @@ def _limits(train: Dataset, facts: DataFacts, shifts: Mapping[str, Measured]) ->
               for what, m in shifts.items()]
     return [*lines, ""]
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #13926169
 def _mentioned(train: Dataset, word_lists) -> list[str]:
     found = {name: int(mentions(list(train["text"]), words).sum()) for name, words in word_lists.items()}
     if "ratings" not in train.column_names or len(set(_members(train).tolist())) < 2:
@@ -617,6 +635,7 @@ def _description(about: About, facts: DataFacts) -> list[str]:
             f"{facts.sentences:,} sentences of {facts.words:.1f} words on average (nine in ten have "
             f"{low} to {high}), {facts.characters:.0f} characters; {facts.repeated} repeat another word for word.", ""]
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #4feff210
 def _splits(of_split: Mapping[str, DataFacts], labels: Sequence[str]) -> list[str]:
     rows = [(split, f"{f.sentences:,}", f.groups or "", *(f"{n:,} ({n / f.sentences:.0%})" for n in f.labels.values()))
             for split, f in of_split.items()]
@@ -627,6 +646,7 @@ def _personal_data(texts: Sequence[str]) -> list[str]:
     found = ", ".join(f"{what} in {n:,} sentences" for what, n in counts.items())
     return [f"Found by simple patterns, as collected: {found}. Names of persons were not searched for.", ""]
 
+# %% ../nbs/1_from_scratch/06_data_card.ipynb #52ab80dd
 def data_card(splits: Mapping[str, Dataset],                            # name → split, the training split first
               about: About,                                             # what no count can tell
               word_lists: Mapping[str, Sequence[str]] = WORD_LISTS,     # whose mentions are counted

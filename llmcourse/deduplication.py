@@ -38,6 +38,7 @@ def _line_hash(line: str) -> bytes:
 
 def _lines(text: str) -> list[str]: return [line.strip() for line in check_text(text).splitlines() if line.strip()]
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #b99e5314
 def repeated_lines(documents: Iterable[str],  # texts of many lines; passed over twice, so not a generator
                    least: int = 10,           # in at least this many documents
                    ) -> dict[str, int]:       # line -> number of documents with it, the commonest first
@@ -117,6 +118,7 @@ def mix(h: np.ndarray,    # uint32, any shape
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)): h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
     return h ^ (h >> np.uint32(16))
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #757a787d
 def permutations(num_perm: int = 128,  # how many
                  seed: int = 1,        # the same seed, the same permutations
                  ) -> tuple[np.ndarray, np.ndarray]:  # a (odd) and b, uint32 of shape (num_perm,)
@@ -182,6 +184,7 @@ def _buckets(signatures: np.ndarray, bands: int, rows: int) -> Iterator[list[int
         for text, key in enumerate(keys.ravel().tolist()): buckets[key].append(text)
         yield from (bucket for bucket in buckets.values() if len(bucket) > 1)
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #5c7e4b50
 def candidate_pairs(signatures: np.ndarray,     # (texts, num_perm)
                     bands: int,                 # how many
                     rows: int,                  # numbers in each
@@ -198,6 +201,7 @@ def candidate_pairs(signatures: np.ndarray,     # (texts, num_perm)
             pairs.update(product(left[:CROWD], right))
     return pairs
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #6c2dadc6
 def _alike(texts: list[str], border: int | None, threshold: float, num_perm: int, n: int, seed: int) -> list:
     "Candidates, each verified on its shingles and its negations."
     bands, rows = bands_and_rows(threshold, num_perm)
@@ -231,6 +235,7 @@ def first_of_cluster(pairs: Iterable[tuple[int, int]],  # lines between texts
         above[other] = one
     return {text: top(text) for text in above}
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #16e3897e
 def extra_copies(texts: list[str],        # any texts
                  threshold: float = 0.8,  # least Jaccard similarity of two near-duplicates
                  num_perm: int = 128,     # numbers in a signature
@@ -261,6 +266,7 @@ def contamination(train_texts: list[str],  # what a model may learn from
     pairs.update((first[0][form], k) for k, form in enumerate(forms[1]) if form in first[0])
     return sorted(pairs)
 
+# %% ../nbs/1_from_scratch/10_deduplication.ipynb #c72eeda0
 def decontaminate(dataset: DatasetDict,    # splits with a column `text`; train, validation and test are looked at
                   threshold: float = 0.8,  # least Jaccard similarity of twins
                   ) -> tuple[DatasetDict, dict[str, int]]:  # the splits, and how many rows left each

@@ -33,7 +33,7 @@ from .uncertainty import middle_95, resample_weights
 # %% auto #0
 __all__ = ['Predict', 'PALETTE', 'count_confusions', 'score', 'majority_baseline', 'vader_baseline', 'tfidf_baseline',
            'human_baseline', 'bootstrap_interval', 'paired_difference', 'context_of', 'predict_probabilities',
-           'bits_per_byte', 'latency_ms', 'report_row', 'draw_intervals', 'in_words', 'Report', 'render_template',
+           'bits_per_byte', 'latency_ms', 'report_row', 'in_words', 'draw_intervals', 'Report', 'render_template',
            'draw_history', 'compare_in_words', 'render_report']
 
 # %% ../nbs/1_from_scratch/22_evaluation.ipynb #0f3bff4f
@@ -152,6 +152,7 @@ def _metric(scores: dict, metric: str):
     if metric not in scores: raise ValueError(f"no metric {metric!r}; there are {', '.join(scores)}")
     return scores[metric]
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #e0dad7b9
 def bootstrap_interval(y_true: Sequence[int],           # what each sentence is, as a label id
                        y_pred: Sequence[int],           # what the model says
                        metric: str = "macro_f1",        # a key of what `score` returns
@@ -193,6 +194,7 @@ def _texts_to_judge(texts, batch_size: int = 1) -> list[str]:
             raise ValueError(f"text {i} is empty; leave empty texts out, there is nothing in them to judge")
     return texts
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #00ffeebe
 def _position_rows(model) -> int | None:
     "Positions that a table of positions has room for, where the model numbers them from behind its padding id."
     for name, table in model.named_modules():
@@ -209,6 +211,7 @@ def context_of(model,      # a model of the course or of transformers
               _position_rows(model), tokenizer.model_max_length]
     return min(limit for limit in limits if limit)
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #350313e7
 def _n_labels(model) -> int:
     "How many labels the model chooses one from. Raises `ValueError` where it does not choose one."
     if hasattr(model, "labels"): return len(model.labels)
@@ -218,6 +221,7 @@ def _n_labels(model) -> int:
                      "of several labels, so there are no probabilities that add up to 1. Take its logits, and their "
                      "sigmoid if each output is a yes or no")
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #943b66ef
 @contextmanager
 def _evaluating(model):
     "Dropout off and no gradients; the model's mode comes back afterwards."
@@ -227,6 +231,7 @@ def _evaluating(model):
         with torch.inference_mode(): yield
     finally: model.train(was_training)
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #1e3514cd
 def predict_probabilities(model,                 # a `Classifier`, or a sequence classifier of transformers
                           tokenizer,             # the tokenizer it was trained with
                           texts: Sequence[str],  # none of them empty
@@ -246,11 +251,13 @@ def predict_probabilities(model,                 # a `Classifier`, or a sequence
                               padding_side="right", return_tensors="pt").to(device)
             logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits    # (batch, n_labels)
             probabilities[chosen] = logits.float().softmax(-1).cpu().numpy()
+    return _without_nan(probabilities, texts)
+
+def _without_nan(probabilities: np.ndarray, texts: list[str]) -> np.ndarray:
     sick = np.isnan(probabilities).any(1)
-    if sick.any():
-        raise ValueError(f"the model answers NaN to {sick.sum()} of {len(texts)} texts, such as "
-                         f"{texts[sick.argmax()]!r:.60}; its weights are damaged: go back to an earlier checkpoint")
-    return probabilities
+    if not sick.any(): return probabilities
+    raise ValueError(f"the model answers NaN to {sick.sum()} of {len(texts)} texts, such as "
+                     f"{texts[sick.argmax()]!r:.60}; its weights are damaged: go back to an earlier checkpoint")
 
 # %% ../nbs/1_from_scratch/22_evaluation.ipynb #a229615c
 def _windows(tokenizer, texts: list[str], context: int) -> list[list[int]]:
@@ -260,6 +267,7 @@ def _windows(tokenizer, texts: list[str], context: int) -> list[list[int]]:
         windows += [ids[i:i + context] for i in range(0, len(ids) - 1, stride)]
     return sorted(windows, key=len)
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #b1c30154
 def bits_per_byte(model,                 # a `LanguageModel`: anything with .config.context whose output has .logits
                   tokenizer,             # the tokenizer it was trained with
                   texts: Sequence[str],  # none of them empty
@@ -322,6 +330,18 @@ def report_row(name: str,                       # as it will stand in tables
 _COLOURS = files("llmcourse").joinpath("templates/palette.css").read_text(encoding="utf-8").split("@media")[0]
 PALETTE: dict[str, str] = dict(re.findall(r"--(\w[\w-]*): *(#[0-9a-f]{6});", _COLOURS))   # name → its light colour
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #5894858a
+def in_words(metric: str,  # for example `recall_negative` or `macro_f1_tweets`
+             ) -> str:
+    "The name of a metric as one would say it."
+    macro = re.fullmatch(r"macro_(f1|precision|recall)(?:_(.+))?", metric)
+    label = re.fullmatch(r"(f1|precision|recall)_(.+)", metric)
+    written = {"f1": "F1", "precision": "precision", "recall": "recall"}
+    if macro: return f"macro-{written[macro[1]]}" + (f" on {macro[2].replace('_', ' ')}" if macro[2] else "")
+    if label: return f"{written[label[1]]} of {label[2].replace('_', ' ')}s"
+    others = {"latency_ms": "time to answer (ms)", "training_minutes": "training time (minutes)"}
+    return others.get(metric, metric.replace("_", " "))
+
 # %% ../nbs/1_from_scratch/22_evaluation.ipynb #eb710436
 _MARKS = {"ours": ("ours", "D", True), "another": ("ours", "D", False),          # colour, mark, whether filled
           "baseline": ("baseline", "o", False), "human": ("human", "s", True)}
@@ -341,6 +361,7 @@ def _mark(role: str) -> dict:
     colour, marker, filled = _MARKS[role]
     return dict(marker=marker, color=PALETTE[colour], mfc=PALETTE[colour] if filled else "white", mew=2)
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #53e6839e
 def _draw_row(ax, y: int, row: dict, metric: str) -> None:
     "The mark, the interval and the number of one system."
     value = row["metrics"][metric]
@@ -355,6 +376,7 @@ def _draw_target(ax, target: float) -> None:
     ax.annotate(f"objective {target:g}", (target, -0.75), (-5, 0), textcoords="offset points", ha="right",
                 va="center", fontsize=9, color=PALETTE["ink"])
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #ca6713fc
 def draw_intervals(rows: list[dict],              # as `report_row` makes them
                    metric: str = "macro_f1",      # a key of their metrics
                    title: str = "",               # default: the metric in words
@@ -379,17 +401,6 @@ def draw_intervals(rows: list[dict],              # as `report_row` makes them
                       handletextpad=0.3)
     return figure
 
-def in_words(metric: str,  # for example `recall_negative` or `macro_f1_tweets`
-             ) -> str:
-    "The name of a metric as one would say it."
-    macro = re.fullmatch(r"macro_(f1|precision|recall)(?:_(.+))?", metric)
-    label = re.fullmatch(r"(f1|precision|recall)_(.+)", metric)
-    written = {"f1": "F1", "precision": "precision", "recall": "recall"}
-    if macro: return f"macro-{written[macro[1]]}" + (f" on {macro[2].replace('_', ' ')}" if macro[2] else "")
-    if label: return f"{written[label[1]]} of {label[2].replace('_', ' ')}s"
-    others = {"latency_ms": "time to answer (ms)", "training_minutes": "training time (minutes)"}
-    return others.get(metric, metric.replace("_", " "))
-
 # %% ../nbs/1_from_scratch/22_evaluation.ipynb #1d9593bd
 def _plain(value):
     "The value with nothing in it that JSON does not know."
@@ -412,6 +423,7 @@ def _check_rows(rows: list[dict], elsewhere: dict[str, list[dict]]) -> None:
         raise ValueError(f"a report judges one model, and {len(ours)} rows have the role 'ours' "
                          f"({', '.join(ours) or 'none'}); call others 'another'")
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #21f13845
 @dataclass
 class Report:
     "What was measured about one model, beside its baselines, and held against its objective."
@@ -512,6 +524,7 @@ def _svg(figure: Figure, name: str, alt: str) -> Markup:
     label = Markup.escape(alt)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px"', 1))
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #a457e273
 def _trend(values: np.ndarray, window: int) -> list[float]:
     "The mean of the last `window` values, for each place."
     return [values[max(0, i - window + 1):i + 1].mean() for i in range(len(values))]
@@ -552,6 +565,7 @@ def compare_in_words(comparison: dict,  # what, metric, difference, low, high
                    "sentences.")
     return f"{c['what'][:1].upper()}{c['what'][1:]}: {size} ({range_}). {verdict}"
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #4d2d9957
 def _fact(value) -> str:
     if isinstance(value, dict): return ", ".join(f"{k} {_fact(v)}" for k, v in value.items())
     if isinstance(value, list): return ", ".join(map(_fact, value))
@@ -570,6 +584,7 @@ def _plots(report: Report, complaint: str) -> list[Markup]:
         plots.append(_svg(figure, f"plot-{metric}", f"{name} of {len(report.rows)} systems: {values}"))
     return plots
 
+# %% ../nbs/1_from_scratch/22_evaluation.ipynb #134681c3
 _COSTS = {"seconds": "training (s)", "megabytes": "files (MB)"}    # of `report_row`, as column heads
 
 def render_report(report: Report) -> str:  # HTML

@@ -58,7 +58,7 @@ def label_noise(vectors: np.ndarray,    # (n, d): one vector a text
     as_good = sum(error(y[rng.permutation(n)]) <= own for _ in range(shuffles))
     return (1 + as_good) / (1 + shuffles)
 
-# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #5fcbaf73
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #720907a5
 FINE_TUNING = TrainingConfig(learning_rate=2e-4, warmup=0.1, weight_decay=0.01,
                              betas=(0.9, 0.999))                # for models of MiniLM's size
 
@@ -87,6 +87,7 @@ def _by_heart(model, few: dict, config: TrainingConfig, steps: int) -> tuple[lis
         optimizer.zero_grad()
     return losses, moved
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #9d31f6ed
 def _writes(batch: dict) -> bool:
     "Whether the labels of a batch are tokens, one at each position, as a decoder's are."
     return batch["labels"].shape == batch["input_ids"].shape and not batch["labels"].is_floating_point()
@@ -103,6 +104,7 @@ def _read(model, batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
     reader = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft wraps a model once more
     return mean_vectors(reader, {"input_ids": batch["input_ids"], "attention_mask": question}), answers
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #a218cc4a
 def dry_run(model,                     # a classifier or causal language model; it is copied and stays as it is
             batches,                   # a function of the step with a length: `ClassificationBatches`, `ChatBatches`
             config: TrainingConfig = FINE_TUNING,  # its learning rate is put to the test
@@ -174,6 +176,7 @@ def watch_validation(model,               # being trained
         return {"validation_loss": losses / len(truth), "validation_macro_f1": found["macro_f1"]}
     return look
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #db1078c1
 def _check_plain(model) -> None:
     "Raise `ValueError` for a model that its own configuration could not build again, or whose numbers are not finite."
     from transformers import PreTrainedModel
@@ -216,6 +219,7 @@ def save_classifier(model,                # a transformers sequence classifier
         text = f"{head}# {Path(folder).resolve().name}\n\n{card or 'No description was given.'}\n"
         (scratch/"README.md").write_text(text, encoding="utf-8")
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #b0e66640
 def _check_before(dataset: DatasetDict, labels: Sequence[str], **counts: int) -> None:
     "Raise `ValueError` for anything that would show only after an hour."
     wrong = [f"{name} is {n}" for name, n in counts.items() if not (isinstance(n, int) and n >= 1)]
@@ -235,6 +239,7 @@ def _best_file(state_file: str | Path) -> Path:
         if not ours: raise FileExistsError(f"{best} is no file of best weights; move it, or choose another state_file")
     return best
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #d7642e66
 def finetune(name: str,                         # what `load_pretrained` takes
              dataset: DatasetDict,              # train and validation, with the columns text and label
              folder: str | Path | None = None,  # where the checkpoint goes; None: nowhere

@@ -242,6 +242,7 @@ def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
                          "a single token, or an attention mask of zeros")
     return F.cross_entropy(logits.float(), labels)
 
+# %% ../nbs/1_from_scratch/15_model.ipynb #0faa4c45
 class LanguageModel(nn.Module):
     "The backbone with a head that scores every possible next token. Parameters are named as in `LlamaForCausalLM`."
     def __init__(self,
@@ -346,6 +347,7 @@ context {config.context} tokens, vocabulary {config.vocab_size}. Built with
 Open it with `llmcourse.model.load_checkpoint` or `transformers.{architecture}.from_pretrained`.
 """
 
+# %% ../nbs/1_from_scratch/15_model.ipynb #a4d4e2f1
 def save_checkpoint(model: LanguageModel | Classifier, # what to store
                     tokenizer,                         # the tokenizer that it was trained with
                     folder: str | Path,                # created, or replaced if this function wrote all that is in it
@@ -374,6 +376,7 @@ def save_checkpoint(model: LanguageModel | Classifier, # what to store
         page = _card(model, architecture, Path(folder).resolve().name, card)
         (scratch/"README.md").write_text(page, encoding="utf-8")
 
+# %% ../nbs/1_from_scratch/15_model.ipynb #bae00bfe
 def _card(model: LanguageModel | Classifier, architecture: str, name: str, card: str) -> str:
     "The page that says what a checkpoint is."
     task, kind = (("text-classification", "classifier") if isinstance(model, Classifier) else
@@ -516,6 +519,7 @@ def _plain_tokenizer(tokenizer) -> dict:
     return json.loads(getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()) | {"truncation": None,
                                                                                       "padding": None}
 
+# %% ../nbs/1_from_scratch/15_model.ipynb #804b8c65
 @torch.no_grad()
 def fingerprint(model: nn.Module,              # ours, one of `transformers`, or any other
                 tokenizer=None,                # its tokenizer; None: the model alone

@@ -65,6 +65,7 @@ _INVISIBLE_RIGHT_TO_LEFT = regex.compile(rf"(?x) {_SAYS_SOMETHING} | {_DIRECTION
 _RIGHT_TO_LEFT = regex.compile(r"[\p{BC=R}\p{BC=AL}]")
 _MARKS = regex.compile(r"(\p{M}{30})\p{M}+")
 
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #4d3bb62d
 def settle(text: str,  # any text
            ) -> str:   # one of the ways to write it that look alike
     "Remove invisible characters that say nothing and compose accents (NFC), so that texts that look alike are equal."
@@ -89,6 +90,7 @@ def _fix_characters(text: str) -> str:
         text = "\n".join(UTF8_DETECTOR_RE.sub(_embedded, ftfy.fix_encoding(line, _ENCODING)) for line in lines)
     return ftfy.fix_text(text, _OTHERWISE)
 
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #0b251eaa
 def _repair(text: str, layout: Callable[[str], str]) -> str:
     "Repair in rounds until nothing changes."
     if not isinstance(text, str):
@@ -132,6 +134,7 @@ def _check_splits(dataset: DatasetDict) -> None:
             raise ValueError(f"split {split!r} has no column 'text', only {dataset[split].column_names}; "
                              "rename the column that holds the text")
 
+# %% ../nbs/1_from_scratch/07_preprocessing.ipynb #94815314
 def clean(dataset: DatasetDict,  # splits with a column `text`; a text may be None
           ) -> tuple[DatasetDict, dict[str, dict[str, int]]]:  # clean splits; for each the count of each of `STEPS`
     """Clean each text, then drop rows that are empty, repeated in their split, or also in a split that matters more

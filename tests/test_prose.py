@@ -62,7 +62,8 @@ def unfounded(path: Path) -> list[str]:
     "The numbers in a lesson's prose that stand in no output and no code of it."
     nb = lessons.read(path)
     known = evidence(nb)
-    return [f"{number}  in: {around}" for cell in nb.cells if cell.cell_type == "markdown"
+    return [f"{number}  in: {around}" for cell in nb.cells
+            if cell.cell_type == "markdown" and not lessons.in_exercises(cell)    # a task's numbers claim nothing
             for number, around in claims(cell.source) if not stands_in(number, known)]
 
 

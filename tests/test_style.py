@@ -6,7 +6,8 @@ import pytest
 from conftest import ROOT
 
 LIMIT = 120
-SCRIPTS = sorted(path for folder in ("tests", "tools", "bench", "experiments") for path in (ROOT/folder).glob("*.py"))
+FOLDERS = ("tests", "tools", "bench", "experiments", "llmcourse/exercises")
+SCRIPTS = sorted(path for folder in FOLDERS for path in (ROOT/folder).glob("*.py"))
 
 
 def too_long(code: str) -> list[str]:

@@ -1,0 +1,89 @@
+"""Exercises answer: solutions pass, every known mistake is told by name, and lessons show what the checks mean."""
+import ast
+import inspect
+import subprocess
+import sys
+
+import lessons
+import pytest
+from conftest import ROOT
+
+from llmcourse.practice import answer_cell, examine, exercises_of, lessons_with_exercises
+
+BANKS = lessons_with_exercises()
+EXERCISES = [exercise for lesson in BANKS for exercise in exercises_of(lesson)[0]]
+KINDS = {"write", "predict", "mend", "decide"}
+REBUILT_LATER = {*range(26, 29), *range(42, 49)}   # operation, customization: exercises come with their rebuild
+FIRST_REFERENCE = 54                               # coverage, roads, doctor, command line: nothing to answer
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+each_lesson = pytest.mark.parametrize("lesson", BANKS)
+
+
+def path_of(lesson: int):
+    return next(path for path in lessons.lessons() if lessons.number(path) == lesson)
+
+
+@each_exercise
+def test_solution_passes(exercise):
+    if exercise.inputs: answer = exercise.solution
+    else: answer = exercise.solution() if callable(exercise.solution) else exercise.solution
+    for seed in range(3):
+        verdict = examine(exercise, answer, seed)
+        assert verdict.state == "right", verdict.text
+
+
+@each_exercise
+def test_mistakes_are_named(exercise):
+    assert len({mistake.says for mistake in exercise.mistakes}) >= 3, "three wrong answers, each with its own sentence"
+    for mistake in exercise.mistakes:
+        is_value = not exercise.inputs and callable(mistake.answer)
+        for seed in range(3):
+            verdict = examine(exercise, mistake.answer() if is_value else mistake.answer, seed)
+            assert verdict.state == "wrong" and mistake.says in verdict.text, f"{mistake.says!r} not in {verdict}"
+
+
+@each_exercise
+def test_empty_cell_is_no_answer(exercise):
+    found, code = {}, "\n".join([inspect.cleandoc(exercise.imports), answer_cell(exercise)])
+    exec(compile(code, exercise.id, "exec"), {"check": lambda id, answer: found.update({id: answer})})
+    expected = "wrong" if exercise.kind == "mend" else "empty"
+    verdict = examine(exercise, found[exercise.id], 0)
+    assert verdict.state == expected, verdict
+
+
+@each_exercise
+def test_exercise_has_its_parts(exercise):
+    assert exercise.kind in KINDS and exercise.title and exercise.task.strip()
+    assert len(exercise.hints) >= 2, "hints come in steps"
+    if exercise.kind == "write" and not exercise.stub:
+        assert ast.get_docstring(ast.parse(answer_cell(exercise)).body[0]), "the docstring says what to write"
+
+
+@each_lesson
+def test_lesson_has_enough(lesson):
+    exercises, questions = exercises_of(lesson)
+    kinds = {exercise.kind for exercise in exercises}
+    assert len(exercises) >= 4 and len(kinds) >= 3, f"four exercises of three kinds, not {len(exercises)} of {kinds}"
+    assert len({exercise.title for exercise in exercises}) == len(exercises), "titles keep the progress apart"
+    assert 3 <= len(questions) <= 5
+    for question in questions:
+        reasons = [reason for _, reason, _ in question.choices()]
+        assert len(question.wrong) >= 2 and all(reasons) and len(set(reasons)) == len(reasons), question.text
+
+
+@each_lesson
+def test_lesson_shows_its_exercises(lesson):
+    path = path_of(lesson)
+    assert path.stem.split("_", 1)[1] == BANKS[lesson].split("_", 2)[2], "a bank bears the name of its lesson"
+    assert lessons.is_current(path), f"run: python tools/lessons.py --exercises {path.relative_to(ROOT)}"
+
+
+def test_every_lesson_has_exercises():
+    numbers = {lessons.number(path) for path in lessons.lessons()} - {None} - REBUILT_LATER
+    assert sorted(n for n in numbers - set(BANKS) if n < FIRST_REFERENCE) == []
+
+
+def test_banks_hold_no_unknown_or_unused_name():
+    files = sorted((ROOT/"llmcourse"/"exercises").glob("*.py"))
+    done = subprocess.run([sys.executable, "-m", "pyflakes", *map(str, files)], capture_output=True, text=True)
+    assert done.stdout == ""

@@ -34,6 +34,7 @@ def then(*parts,       # patterns
         found += part[1:] if part[0] == "then" else [part]
     return found[0] if len(found) == 1 else ("then", *found)
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #7b8dae21
 def either(*ways,      # patterns
            ) -> tuple: # a pattern
     "One of several ways; the impossible ones are left out, and each counts once."
@@ -48,6 +49,7 @@ def times(part: tuple,  # a pattern that the empty text does not fit
     "A part repeated."
     return ("times", part, least, most) if most else EMPTY
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #f69e7758
 def literal(text: str,  # any text
             ) -> tuple: # a pattern
     "This text and no other, in UTF-8."
@@ -63,6 +65,7 @@ def may_end(pattern: tuple,  # from the functions above
         case ("times", _, least, _): return least == 0
     return False
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #938bcfc5
 def after(pattern: tuple,  # from the functions above
           byte: int,       # the byte that was read
           ) -> tuple:      # the pattern of what may follow; `NOTHING` if the byte is forbidden
@@ -76,6 +79,7 @@ def after(pattern: tuple,  # from the functions above
             return either(went, after(then(*rest), byte)) if may_end(first) else went
     return NOTHING
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #08c9165c
 def longest(pattern: tuple,  # from the functions above
             ) -> int:        # bytes
     "The length of the longest text that fits."
@@ -95,6 +99,7 @@ def _begins(pattern: tuple) -> set[frozenset]:
         case ("then", first, *rest): return _begins(first) | (_begins(then(*rest)) if may_end(first) else set())
     return set()
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #34eab9d7
 class Automaton:
     """A pattern as a table of states and bytes. Raises `ValueError` for one that needs too many states."""
     def __init__(self,
@@ -162,6 +167,7 @@ _KEYWORDS = {"object": {"properties", "required", "additionalProperties"}, "inte
 _REMARKS = {"type", "title", "description"}
 LAYOUTS = {"compact": (",", ":", ""), "spaced": (", ", ": ", ""), "indented": (",", ": ", "  ")}  # comma, colon, indent
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #c35ab7cd
 def _fault(where: str, what: str) -> ValueError: return ValueError(f"the schema{f' at {where}' * bool(where)} {what}")
 
 def _whole(schema: dict, key: str, where: str, default: int | None = None, least: int | None = None) -> int:
@@ -180,6 +186,7 @@ def _check_keywords(schema: dict, where: str) -> str:
         raise _fault(where, f"has {', '.join(sorted(unknown))}, which is not enforced beside {kind}; leave it out")
     return kind
 
+# %% ../nbs/2_fine_tuning/39_constrained.ipynb #c33da2ac
 def compile_schema(schema: dict,             # a JSON schema, of the part described above
                    layout: str = "spaced",   # `compact`, `spaced` or `indented`
                    where: str = "",          # the place of this part, for errors

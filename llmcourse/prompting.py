@@ -62,6 +62,7 @@ class Prompt:
             turns += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         return turns + [{"role": "user", "content": asked[-1]}]
 
+# %% ../nbs/2_fine_tuning/38_prompting.ipynb #54996678
 def prompt_ids(tokenizer,          # with a chat template
                prompt: Prompt,     # what to ask
                text: str,          # the sentence
@@ -131,6 +132,7 @@ class _Batch:
             found.append(logprob)
         return torch.stack(found, 1)
 
+# %% ../nbs/2_fine_tuning/38_prompting.ipynb #ae441dd6
 @torch.inference_mode()
 def answer_logprobs(model,                               # a causal language model of transformers
                     sequences: Sequence[Sequence[int]],  # (n): token ids of each prompt, from `prompt_ids`
@@ -204,6 +206,7 @@ def draw_examples(labels: Sequence[int],   # (n,): label ids of the sentences to
     chosen = [rng.permutation(np.flatnonzero(labels == kind))[:each] for kind in kinds]
     return rng.permutation(np.concatenate(chosen)).tolist()
 
+# %% ../nbs/2_fine_tuning/38_prompting.ipynb #01427dd7
 def nearest_examples(known: np.ndarray,    # (n, d): vectors of the sentences to choose from
                      vectors: np.ndarray,  # (m, d): of the sentences asked about
                      size: int,            # examples for each
@@ -213,6 +216,7 @@ def nearest_examples(known: np.ndarray,    # (n, d): vectors of the sentences to
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)
     return np.argsort(unit(vectors) @ unit(known).T, axis=1, kind="stable")[:, -size:].tolist()
 
+# %% ../nbs/2_fine_tuning/38_prompting.ipynb #8164730a
 def with_examples(prompt: Prompt,       # what to ask
                   split,                # with the columns text and label
                   rows: Sequence[int],  # which sentences to show, in this order
@@ -244,6 +248,7 @@ def write_answers(model,                               # a causal language model
         for i, text in zip(rows, tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)): written[i] = text
     return written
 
+# %% ../nbs/2_fine_tuning/38_prompting.ipynb #b5b773d2
 def reason_first(model,                      # a causal language model of transformers
                  tokenizer,                  # its own, with a chat template
                  prompt: Prompt,             # asks for `Reason:`, one sentence, then `Answer:` and one of the answers

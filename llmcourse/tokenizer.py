@@ -75,10 +75,12 @@ def learn_merges(words: dict[str, int],          # each word and how often it oc
     cuts, times = [[bytes([byte]) for byte in word.encode()] for word in words], list(words.values())
     places = {bytes([byte]): _place(bytes([byte]), number, ties) for number, byte in enumerate(BYTE_ORDER)}
     counts, holders, merges = Counter(), defaultdict(set), []
+    # 1. count all pairs once, and remember which words hold each
     for n, cut in enumerate(cuts):
         for pair in zip(cut, cut[1:]):
             counts[pair] += times[n]
             holders[pair].add(n)
+    # 2. the heap: its smallest entry is the most frequent pair
     def entry(pair): return -counts[pair], places[pair[0]], places[pair[1]], pair
     heap = [entry(pair) for pair in counts]
     heapq.heapify(heap)
@@ -88,6 +90,7 @@ def learn_merges(words: dict[str, int],          # each word and how often it oc
             if counts[best]: heapq.heappush(heap, entry(best))
             continue
         merges.append(best)
+        # 3. in the words that hold it: old pairs leave the counts, new pairs enter
         joined, risen = best[0] + best[1], set()
         places.setdefault(joined, _place(joined, len(places), ties))
         for n in holders.pop(best):
@@ -127,13 +130,13 @@ def _check_utf8(text: str) -> str:
     try: check_text(text).encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair: it "
-                         "has "
-                         "no UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
+                         "has no UTF-8 form. Pass the text through llmcourse.preprocessing.clean_text first") from None
     return text
 
 def _check_texts(texts: Iterable[str]) -> None:
     if isinstance(texts, str): raise TypeError("a list of texts is needed, not one string; pass [text]")
 
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #8d689d85
 def _check_merges(merges: list[tuple[bytes, bytes]], where: str = "merge", first: int = 0) -> None:
     made, seen = {bytes([byte]) for byte in range(256)}, {}
     for n, pair in enumerate(merges, first):
@@ -167,8 +170,18 @@ class _Cuts(dict):
         self[word] = found
         return found
 
-# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #a0af559e
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #1b48b169
 _BORDER = regex.compile(r"(?r)\S\s|\p{L}[^\p{L}\s]|\p{N}[^\p{N}\s]|[^\s\p{L}\p{N}'][\p{L}\p{N}]")  # (?r): from the end
+
+def _last_border(text: str, start: int, special_tokens: list[str]) -> int:
+    "Where the last word border after `start` lies, with no special token across it; 0 if there is none."
+    for found in _BORDER.finditer(text, start):
+        border = found.start() + 1
+        across = ((token, i) for token in special_tokens for i in range(max(0, border - len(token) + 1), border))
+        if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
+    return 0
+
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #a0af559e
 MAX_WORD = 1_000_000                                   # characters of a stream without a border
 
 class BPE:
@@ -227,14 +240,6 @@ class BPE:
         "The ids of a text. Raises `ValueError` for half a surrogate pair, which no encoding can write."
         return list(chain.from_iterable(self._pieces(text, special)))
 
-    def _border(self, text: str, start: int) -> int:
-        for found in _BORDER.finditer(text, start):
-            border = found.start() + 1
-            across = ((token, i) for token in self.special_tokens
-                      for i in range(max(0, border - len(token) + 1), border))
-            if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
-        return 0
-
     def encode_iterable(self,
                         texts: Iterable[str],   # the pieces of one text, cut anywhere: the lines of a file, say
                         special: bool = True,   # as in `encode`
@@ -246,13 +251,13 @@ class BPE:
             _check_utf8(text)
             searched = max(0, len(held) - 1)        # what was held had no border
             held += text
-            border = self._border(held, searched)
+            border = _last_border(held, searched, self.special_tokens)
             yield from chain.from_iterable(self._pieces(held[:border], special))
             held = held[border:]
             if len(held) > MAX_WORD:
                 raise ValueError(f"the stream goes on for {len(held):,} characters without the end of a word, over the "
-                                 "limit of "
-                                 f"{MAX_WORD:,}; put spaces or line ends into it, or give the whole text to `encode`")
+                                 f"limit of {MAX_WORD:,}; "
+                                 "put spaces or line ends into it, or give the whole text to `encode`")
         yield from chain.from_iterable(self._pieces(held, special))
 
     def decode(self,
@@ -275,6 +280,7 @@ def _vocabulary(bpe: BPE) -> dict[str, int]:
     shown = {token: _shown(token) for token in bpe.ids} | {token.encode(): token for token in bpe.special_tokens}
     return {shown[token]: number for token, number in sorted(bpe.ids.items(), key=lambda item: item[1])}
 
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #41d78422
 def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], special_tokens: list[str] | None,
                      where: str, first: int) -> BPE:
     merges = []
@@ -291,12 +297,12 @@ def _from_vocabulary(vocabulary: dict[str, int], pairs: Iterable[list[str]], spe
     numbers = Counter(vocabulary.values()).items()
     wrong = [number for number, times in numbers if times > 1 or not isinstance(number, int)]
     if wrong: raise ValueError(f"the vocabulary for {where} {first} and after: each token needs an id of its own, a "
-                               "whole "
-                               f"number, unlike {wrong[0]!r}")
+                               f"whole number, unlike {wrong[0]!r}")
     ids = {token.encode() if token in special_tokens else _read_sign(token, "vocabulary"): number
            for token, number in vocabulary.items()}
     return BPE(merges, special_tokens, ids)
 
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #7148becf
 def _read_json(path: str | Path) -> dict:
     try: content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error: raise ValueError(f"{path} is not JSON: {error}") from None       # which names the line
@@ -313,6 +319,7 @@ def save_gpt2_files(bpe: BPE,             # to be stored
     for name, content in contents.items():
         with atomic_path(Path(folder)/name) as path: path.write_text(content, encoding="utf-8")
 
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #c7e26d14
 def load_gpt2_files(vocab: str | Path,    # `vocab.json`, or `encoder.json` as GPT-2 first called it
                     merges: str | Path,   # `merges.txt`, or `vocab.bpe`
                     ) -> BPE:             # tokens that no merge makes are its special tokens
@@ -337,6 +344,7 @@ def save_tokenizer_json(bpe: BPE,           # to be stored
                "model": {"type": "BPE", "vocab": _vocabulary(bpe), "merges": merges}}
     with atomic_path(path) as scratch: scratch.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #1e89c6c4
 def _made_twice(added: Iterable[str], pairs: list) -> list[str]:
     "Which added tokens are a byte too, or what a merge makes, in plain writing or in GPT-2's."
     made = {"".join(pair) for pair in pairs} | set(_BYTE)

@@ -14,7 +14,7 @@ BANKS = lessons_with_exercises()
 EXERCISES = [exercise for lesson in BANKS for exercise in exercises_of(lesson)[0]]
 KINDS = {"write", "predict", "mend", "decide"}
 REBUILT_LATER = {*range(26, 29), *range(42, 49)}   # operation, customization: exercises come with their rebuild
-REFERENCE = {54, 55, 56}                           # coverage, roads, command line: nothing to answer
+FIRST_REFERENCE = 54                               # coverage, roads, doctor, command line: nothing to answer
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 each_lesson = pytest.mark.parametrize("lesson", BANKS)
 
@@ -79,8 +79,8 @@ def test_lesson_shows_its_exercises(lesson):
 
 
 def test_every_lesson_has_exercises():
-    numbers = {lessons.number(path) for path in lessons.lessons()} - {None} - REBUILT_LATER - REFERENCE
-    assert sorted(numbers - set(BANKS)) == []
+    numbers = {lessons.number(path) for path in lessons.lessons()} - {None} - REBUILT_LATER
+    assert sorted(n for n in numbers - set(BANKS) if n < FIRST_REFERENCE) == []
 
 
 def test_banks_hold_no_unknown_or_unused_name():

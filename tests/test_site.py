@@ -27,6 +27,9 @@ LOADED = {
 }
 
 
+TOP = "/llmcourse/"              # where the published site begins, as settings.ini says in doc_baseurl
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     "The site, built from a copy of the project."
@@ -45,9 +48,9 @@ def pages(site) -> dict[Path, BeautifulSoup]:
 
 
 def page_of(path: Path, site: Path) -> Path:
-    "The page of a lesson: 03_data.html, or data.html where Quarto built it."
+    "The page of a lesson: data.html for 03_data.ipynb."
     page = site/path.relative_to(NBS).with_suffix(".html")
-    return page if page.is_file() else page.with_name(re.sub(r"^\d+_", "", page.name))
+    return page.with_name(re.sub(r"^\d+_", "", page.name))
 
 
 def elsewhere(address: str) -> bool:
@@ -70,7 +73,9 @@ def test_no_link_is_broken(site, pages):
             for element in page.select(f"{tag}[{attribute}]"):
                 target = urlsplit(element[attribute])
                 if target.scheme or target.netloc: continue
-                file = (path.parent/unquote(target.path)).resolve() if target.path else path
+                within = target.path.removeprefix(TOP)       # the page for lost readers names all others from the top
+                start = site if within != target.path else path.parent
+                file = (start/unquote(within)).resolve() if target.path else path
                 if file.is_dir(): file = file/"index.html"
                 checked += 1
                 found = file.is_file() and (
@@ -131,3 +136,20 @@ def test_source_and_signature_of_every_exported_name(module, site, pages):
 def test_parameters_are_explained(site, pages):
     signature = pages[page_of(modules()["data"], site)].find(id="load_data").find_next("pre").get_text()
     assert re.search(r"name:\s*str.*# .*\w", signature)
+
+
+def test_pages_are_light_and_figures_have_words(site, pages):
+    heavy, silent = [], []
+    for path, page in pages.items():
+        figures = [site/path.parent.relative_to(site)/image["src"] for image in page.select("img[src$='.png']")]
+        size = path.stat().st_size + sum(figure.stat().st_size for figure in figures)
+        if size > 1_000_000: heavy.append(f"{path.relative_to(site)}: {size:,} bytes")
+        silent += [f"{path.relative_to(site)}: {image['src']}" for image in page.select("img") if not image.get("alt")]
+    assert (heavy, silent) == ([], [])
+
+
+def test_robots_and_readers_find_their_way(site, pages):
+    start = pages[site/"index.html"]
+    assert start.select_one('link[rel="icon"]') and start.select_one('meta[property="og:title"]')
+    assert (site/"llms.txt").is_file() and (site/"404.html").is_file()
+    assert all(page.select_one("a.skip") for page in pages.values())

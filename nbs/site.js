@@ -1,0 +1,41 @@
+// The site's own behaviour, whichever builder made the pages. Nothing here asks another host.
+(() => {
+  "use strict";
+
+  // ---- search: every word must occur, titles count most, and a lesson stands before what it exports
+  if (window.Fuse) {
+    const Plain = window.Fuse;
+    window.Fuse = class extends Plain {
+      constructor(entries, options) {
+        super(entries, { ...options, useExtendedSearch: true, threshold: 0.2, ignoreFieldNorm: true,
+          keys: [{ name: "title", weight: 4 }, { name: "section", weight: 2 }, { name: "text", weight: 1 }] });
+      }
+      search(query, options) {
+        const words = query.trim().toLowerCase().split(/\s+/).filter(Boolean);
+        const phrase = words.join(" ").replace(/[-–]/g, " ");
+        const text = ({ item }) => [item.title, item.section, item.text].join(" ").toLowerCase().replace(/[-–]/g, " ");
+        const rank = (hit) => (text(hit).includes(phrase) ? 0 : 2)
+          + (/^(def|class) /.test(hit.item.text.trim()) ? 1 : 0) + hit.score;
+        const found = super.search(words.map((word) => `'${word}`).join(" "));
+        return found.sort((a, b) => rank(a) - rank(b)).slice(0, (options || {}).limit || 20);
+      }
+    };
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    // ---- the sidebar shows where the reader is
+    const here = location.pathname.split("/").pop() || "index.html";
+    const links = Array.from(document.querySelectorAll("#quarto-sidebar a[href]"));
+    const current = links.find((link) => link.pathname === location.pathname)
+      || links.find((link) => link.pathname.endsWith("/" + here));
+    if (current) {
+      current.setAttribute("aria-current", "page");
+      const bar = document.querySelector("#quarto-sidebar");
+      if (bar) bar.scrollTop = current.offsetTop - bar.clientHeight / 2;
+    }
+    // ---- what looks like a button answers to the keyboard
+    document.querySelectorAll('[role="button"][tabindex]').forEach((button) => button.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); button.click(); }
+    }));
+  });
+})();

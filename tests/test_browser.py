@@ -1,0 +1,119 @@
+"""The site in a real browser: readable, within a telephone's width, reachable by key, silent, and on its own host."""
+import functools
+import os
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from test_site import site                                              # noqa: F401, the fixture
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+REQUIRED = os.environ.get("LLMCOURSE_BROWSER") == "required"
+pytestmark = pytest.mark.skipif(not BROWSER and not REQUIRED, reason="needs Chromium: apt-get install chromium")
+IMPACTS = {"serious", "critical"}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+
+
+@pytest.fixture(scope="module")
+def address(site):                                                      # noqa: F811
+    "The site, served on this machine."
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+def names(site: Path) -> list[str]:
+    return [path.relative_to(site).as_posix() for path in sorted(site.rglob("*.html")) if path.name != "404.html"]
+
+
+def test_pages_are_quiet_and_stay_on_their_host(site, address, page):   # noqa: F811
+    heard = []
+    page.on("console", lambda message: heard.append(f"{page.url}: {message.text}"))
+    page.on("pageerror", lambda error: heard.append(f"{page.url}: {error}"))
+    page.on("request", lambda r: None if r.url.startswith((address, "data:")) else heard.append(f"{page.url}: {r.url}"))
+    for name in names(site): page.goto(address + name)
+    assert heard == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_fault_for_readers_without_eyes_or_mouse(site, address, browser, scheme):   # noqa: F811
+    from axe_playwright_python.sync_playwright import Axe
+    page, axe, faults = browser.new_page(color_scheme=scheme), Axe(), []
+    chosen = names(site) if scheme == "light" else names(site)[::8]
+    for name in chosen:
+        page.goto(address + name)
+        faults += [f"{name}: {v['id']}, {len(v['nodes'])} times, {v['nodes'][0]['html'][:120]}"
+                   for v in axe.run(page).response["violations"] if v["impact"] in IMPACTS]
+    page.close()
+    assert faults == []
+
+
+def test_pages_fit_a_telephone(site, address, browser):                 # noqa: F811
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    too_wide = []
+    for name in names(site):
+        page.goto(address + name)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 390: too_wide.append((name, width))
+    page.close()
+    assert too_wide == []
+
+
+def test_by_key_alone(address, page):
+    "The first key leads past the sidebar; a folded answer opens; focus can be seen."
+    page.goto(address + "1_from_scratch/practice.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#quarto-document-content"
+    for _ in range(400):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('.questions') !== null"): break
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "focus must be seen"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open"), "a choice opens and tells its reason"
+
+
+@pytest.mark.parametrize("words, wanted", [("byte pair", "tokenizer.html"), ("crawl robots", "crawling.html"),
+                                           ("KV cache", "generation.html")])
+def test_search_finds_a_sentence(address, page, words, wanted):
+    page.goto(address)
+    page.click(".sd-search-toggle, #quarto-search button")
+    page.locator("#quarto-search input").fill(words)
+    page.wait_for_selector(".search-result")
+    first = [link.get_attribute("href") for link in page.locator("a.search-result").all()[:3]]
+    assert any(wanted in link for link in first), first
+
+
+def test_current_lesson_is_in_sight(address, page):
+    page.goto(address + "5_beyond/road.html")
+    link = page.locator("#quarto-sidebar a[aria-current]")
+    assert link.is_visible() and 0 <= link.bounding_box()["y"] <= 900
+    assert link.inner_text().split()[0].isdigit(), "lessons carry their number"
+
+
+def test_an_address_that_leads_nowhere_has_a_page(site):                # noqa: F811
+    text = (site/"404.html").read_text(encoding="utf-8")
+    assert "not there" in text and "index.html" in text

@@ -59,6 +59,7 @@ class Scale:
         return GPTConfig(vocab_size=vocab_size, d_model=self.d_model, n_layers=self.n_layers, n_heads=self.n_heads,
                          d_ff=math.ceil(self.d_model * 8 / 3 / 64) * 64, context=self.context, dropout=dropout)
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #6ce41acb
 SCALES = {scale.name: scale for scale in (
     Scale("tiny", vocab_size=512, d_model=32, n_layers=2, n_heads=2, context=64,
           pretraining_steps=40, batch_size=8, epochs=2, sentences=300),
@@ -80,6 +81,7 @@ def _generator(*numbers: int) -> torch.Generator:
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #39273786
 def _check_counts(**counts: int) -> None:
     "Raises `ValueError` unless each is a whole number of at least 1."
     for name, count in counts.items():
@@ -102,6 +104,7 @@ def _digest(*parts) -> str:
         digest.update(part)
     return digest.hexdigest()[:12]
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #2757f36d
 class LanguageModelBatches:
     "Batches for next-token prediction: windows of `context` tokens cut at random places out of one long row."
     def __init__(self,
@@ -223,6 +226,7 @@ class TrainingConfig:
         _check_seed(self.seed)
         _check_counts(save_every=self.save_every)
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #9d8af496
 def learning_rate_at(step: int,               # from 0
                      steps: int,              # in all
                      config: TrainingConfig,  # gives top, warm-up and end
@@ -293,6 +297,7 @@ def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, scratch,
                   metadata={"settings": json.dumps(settings), "history": json.dumps(history)})
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #e7bbfbe3
 def _read_state(path: Path) -> tuple[dict[str, Tensor], dict, list[dict]]:
     "The tensors, settings and history of a saved state."
     try: tensors, metadata = load_file(path), safe_open(path, "pt").metadata() or {}
@@ -303,6 +308,7 @@ def _read_state(path: Path) -> tuple[dict[str, Tensor], dict, list[dict]]:
         raise ValueError(f"{path} is a file of tensors, but no state that `train` saved; choose another state_file, "
                          "so that nothing is lost") from error
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #ec4a6017
 @torch.no_grad()
 def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     "Bring model and optimizer to where the tensors of a saved state left them."
@@ -332,6 +338,7 @@ def _module_facts(model: nn.Module) -> list:
             facts.append(sorted(config_facts(module).items()))
     return facts
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #72da8e38
 def _data_fingerprint(batches) -> str:
     "What tells the data of a run: of a plain function of the step, eight batches, the first and the last among them."
     if hasattr(batches, "fingerprint"): return batches.fingerprint()
@@ -350,6 +357,7 @@ def _settings(model: nn.Module, batches, config: TrainingConfig, rate_share: Rat
     own = {name: value for name, value in asdict(config).items() if name != "save_every"}
     return json.loads(json.dumps(facts | told | own))
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #53e69735
 def _check_same(path: Path, found: dict, settings: dict) -> None:
     "Raises `ValueError` that names what a saved state was made with and this run is not."
     differing = [f"{name}: {found.get(name)} there, {settings.get(name)} now" for name in [*settings, *found]

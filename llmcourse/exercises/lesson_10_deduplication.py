@@ -195,7 +195,7 @@ _FIGURES = {"caught": {0.8: 0.8, 0.65: 0.9, 0.5: 0.95}, "lost": {0.8: 0.0, 0.65:
 
 EXERCISES = [
     Exercise(
-        "Two fruits", """
+        "Banana and bandana", """
         Cut `banana` and `bandana` into shingles of two characters. What is the Jaccard similarity of the two sets? Work
         it out on paper and write the number.
         """, 0.6, kind="predict",

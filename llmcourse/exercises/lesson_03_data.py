@@ -173,9 +173,11 @@ EXERCISES = [
                   Mistake(0.64, "That is the probability that both others are in training; one is enough for a leak."),
                   Mistake(1.6, "Probabilities of events that can happen together must not be added."))),
     Exercise(
-        "Count the leaks", "Write `leaked_share(groups, in_test)`: `groups` names the review of each sentence, "
-                           "`in_test` says "
-        "which sentences are in the test.", leaked_share, inputs=_draw_split,
+        "Count the leaks", """
+        Write `leaked_share(groups, in_test)`: `groups` names the review of each sentence, `in_test` says which
+        sentences
+        are in the test.
+        """, leaked_share, inputs=_draw_split,
         hints=("Which reviews have at least one sentence in training? A set holds them.",
                "Then go through the test sentences, and count those whose review is in that set."),
         mistakes=(Mistake(_of_all, "The leaked sentences were divided by all sentences; ask for their share of the "

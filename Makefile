@@ -23,8 +23,8 @@ check: $(READY)  ## the checks on the project, and only the lessons that changed
 bench: $(READY)  ## measure speed beside peers, one script after another (best on a quiet machine)
 	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-lab: $(READY)  ## open the lessons in JupyterLab
-	$(BIN)/jupyter lab --port $(PORT) nbs
+lab: $(READY)  ## open a copy of the lessons in JupyterLab; your answers stay when the course is updated
+	$(BIN)/python tools/lab.py --port $(PORT)
 
 docs: $(READY)  ## build the site into _docs/
 	$(BIN)/python tools/docs.py

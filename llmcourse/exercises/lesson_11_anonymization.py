@@ -65,11 +65,12 @@ def _one_span_covers(found, truth):
 
 
 def _some_spans(rng):
-    kind = lambda: str(rng.choice(["PHONE", "CARD"]))
     start, size = int(rng.integers(2, 8)), int(rng.integers(3, 7))
     middle, end = start + size // 2, start + size
-    found = [[(start, end, kind())], [(start, middle, kind()), (middle, end, kind())], [(0, start, kind())],
-             [(middle, end + 2, kind())], [(end, end + 3, kind()), (0, start + 1, kind())], []][rng.integers(6)]
+    found = [[(0, start, "PHONE"), (start, end, "CARD")],                     # a neighbour, and another kind
+             [(start, middle, "PHONE"), (middle, end, "CARD")],               # two together
+             [(0, start, "CARD"), (middle, end + 2, "PHONE")],                # the end only
+             [(start, end, "PHONE")] if rng.random() < 0.5 else []][rng.choice(4, p=[0.3, 0.3, 0.3, 0.1])]
     return found, (start, end, "PHONE")
 
 
@@ -168,9 +169,8 @@ EXERCISES = [
         of writing are made alike, as in the lesson. Which of these pairs get the *same* mark? Answer `True` or `False`:
         the telephone numbers (212) 555-2368 and +1 212.555.2368; the name Ann Roe in two reviews, with one key; the
         same name with two keys; the name Ann Roe and the e-mail address ann.roe@example.com; the names found in *Ann
-        Roe* and
-        *Mrs Roe*, which are Ann Roe and Roe.
-        """, equal_marks, kind="predict",
+        Roe* and *Mrs Roe*, which are Ann Roe and Roe.
+        """, equal_marks, kind="predict", imports="from llmcourse.anonymization import Span, pseudonym",
         stub='''
         answer = {
             "(212) 555-2368 and +1 212.555.2368": ...,
@@ -193,8 +193,8 @@ EXERCISES = [
         "Compute a check digit", """
         The last digit of a card number is computed from the others. Write `check_digit`: which digit must follow
         `number` so that the whole passes Luhn's check? In the whole, counted from the right, every second digit is
-        doubled (less nine if that gives two digits), and the sum of all ends in 0. The check digit itself is the
-        first from the right.
+        doubled (less nine if that gives two digits), and the sum of all ends in 0. The check digit itself is the first
+        from the right.
         """, check_digit, inputs=_digits,
         hints=("The check digit will stand at the far right. So the last digit of `number` is the second from the "
                "right, and is doubled.",
@@ -212,7 +212,7 @@ EXERCISES = [
         start, end and kind. *Overlap*: a find of the same kind shares a character with the value. *Covered*: every
         character of the value lies in some find, of whatever kind. A span is `(start, end, kind)`, and `end` is the
         place after its last character. Return three truth values.
-        """, judge, inputs=_some_spans,
+        """, judge, inputs=_some_spans, rounds=24,
         hints=("Two spans share a character if each begins before the other ends.",
                "For *covered*, collect all hidden places in a set: `range(start, end)` of every find.",
                "`all(place in hidden for place in range(start, end))` asks for each place of the value."),
@@ -225,8 +225,8 @@ EXERCISES = [
                   Mistake(_one_span_covers, "Two finds can cover a value together."))),
     Exercise(
         "Masks in the wrong place", """
-        `mask` works for one span and makes a mess of two: *Call Al or Ann now* becomes *Call [NAME][PERSON]n now*, or
-        worse. Mend it.
+        `mask` works for one span and makes a mess of two: *Call Al or Ann now* becomes *Call [NAME][PERSON] Ann now*,
+        or worse. Mend it.
         """, mask, kind="mend", inputs=_text_and_spans,
         hints=("After the first mask the text is longer or shorter than before. Which places are no longer true?",
                "Go through the spans from the right: `reversed(spans)`."),
@@ -244,7 +244,7 @@ EXERCISES = [
         `pattern`, `library` or `both` (mask what either finds) for product reviews, where hardly any part number
         stands, and for a catalogue of spare parts.
         """, compare_in_a_catalogue, kind="decide", verify=_judge_catalogue,
-        imports="import random\n\nfrom llmcourse.anonymization import find_digits, find_phones",
+        imports="import random\nfrom llmcourse.anonymization import find_digits, find_phones",
         stub='''
         answer = {
             "pattern": {"phones": ..., "parts": ...},

@@ -167,7 +167,8 @@ EXERCISES = [
         Five rows: `["Good lens.", "good lens.", "   ", "Good lens.", "Too heavy"]`. They pass four steps: drop blank
         rows; drop all but the first of *equal* texts; write small letters; drop all but the first of equal texts, once
         more. How many rows are left after each step? Answer with four numbers.
-        """, rows_left, kind="predict", stub="answer = [..., ..., ..., ...]",
+        """, rows_left, kind="predict", imports="from llmcourse.pipeline import blank",
+        stub="answer = [..., ..., ..., ...]",
         hints=("A step sees what the step before left, not the five rows.",
                "`Good lens.` and `good lens.` are different texts, until the third step."),
         mistakes=(Mistake([4, 2, 2, 2], "At the second step `Good lens.` and `good lens.` are not equal yet: the "
@@ -226,6 +227,9 @@ EXERCISES = [
         equal to the old ones; one letter of one row changes; the first two steps change places; the search for copies
         gets another threshold; it runs on two processes. Answer `True` or `False` for each.
         """, new_keys, kind="predict",
+        imports="from functools import partial\nfrom datasets import Dataset, DatasetDict\n"
+                "from llmcourse.deduplication import extra_copies\n"
+                "from llmcourse.pipeline import Change, Drop, DropCopies, Pipeline, blank",
         stub='''
         answer = {
             "the rows come from another file": ...,
@@ -254,7 +258,7 @@ EXERCISES = [
         orders. For each order give the rows left by a first run, and by a second run on what the first left. Which
         order is your `choice`?
         """, compare_orders, kind="decide", verify=_judge_orders,
-        imports="import tempfile\n\nfrom datasets import Dataset, DatasetDict\n\n"
+        imports="import tempfile\nfrom datasets import Dataset, DatasetDict\n"
                 "from llmcourse.anonymization import anonymize\nfrom llmcourse.data import load_data\n"
                 "from llmcourse.deduplication import extra_copies\n"
                 "from llmcourse.pipeline import Change, DropCopies, Pipeline",

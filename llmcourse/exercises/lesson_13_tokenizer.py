@@ -7,16 +7,14 @@ from llmcourse.data import load_data
 from llmcourse.practice import Exercise, Mistake, Question
 from llmcourse.tokenizer import END, train_tokenizer
 
-WORDS = {"hug": 7, "hugs": 2, "pug": 3, "pun": 10, "bun": 6}
-
-
 def first_merges() -> list:
     "Count, join, and count again: the first join changes the pairs of the second."
-    cuts, merges = {word: list(word) for word in WORDS}, []
+    words = {"hug": 7, "hugs": 2, "pug": 3, "pun": 10, "bun": 6}
+    cuts, merges = {word: list(word) for word in words}, []
     for _ in range(2):
         counts = Counter()
         for word, cut in cuts.items():
-            for pair in zip(cut, cut[1:]): counts[pair] += WORDS[word]    # first: u n 16, p u 13, u g 12
+            for pair in zip(cut, cut[1:]): counts[pair] += words[word]    # first: u n 16, p u 13, u g 12
         (left, right), _ = counts.most_common(1)[0]                      # second: u g 12, p un 10, h u 9
         merges.append((left, right))
         for word, cut in cuts.items():
@@ -60,11 +58,11 @@ def cut(word: str, merges: list[tuple[str, str]]) -> list[str]:
     rank = {pair: n for n, pair in enumerate(merges)}
     tokens = list(word)
     while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in rank]:
-        tokens = _joined(tokens, min(pairs, key=rank.get))               # the lowest rank was learned first
+        tokens = joined(tokens, min(pairs, key=rank.get))               # the lowest rank was learned first
     return tokens
 
 
-def _joined(tokens, pair):
+def joined(tokens, pair):
     "Join a pair wherever it stands, from left to right."
     found = []
     for token in tokens:
@@ -81,13 +79,13 @@ def _longest_first(word, merges):
     return tokens
 def _leftmost(word, merges):
     tokens = list(word)
-    while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in merges]: tokens = _joined(tokens, pairs[0])
+    while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in merges]: tokens = joined(tokens, pairs[0])
     return tokens
 def _latest(word, merges): return cut(word, merges[::-1])
 def _one_join(word, merges):
     rank, tokens = {pair: n for n, pair in enumerate(merges)}, list(word)
     pairs = [pair for pair in zip(tokens, tokens[1:]) if pair in rank]
-    return _joined(tokens, min(pairs, key=rank.get)) if pairs else tokens
+    return joined(tokens, min(pairs, key=rank.get)) if pairs else tokens
 
 
 def _word_and_merges(rng):
@@ -223,11 +221,12 @@ def _sized(size=1024, rare=(0.1, 0.15, 0.4, 0.7), carried=(2.0, 2.5, 2.9, 3.2)):
 
 EXERCISES = [
     Exercise(
-        "Two merges by hand", f"""
-        These words occur so often: `{WORDS}`. At the start each letter is a token. Which two pairs does byte-pair
-        encoding join first? Use pencil and paper: write the count of each pair, join, and count again. Answer with two
-        pairs of tokens, such as `[("a", "b"), ("ab", "c")]`.
-        """, first_merges, kind="predict", stub="answer = [(..., ...), (..., ...)]",
+        "Two merges by hand", """
+        Five words, with how often each occurs: `{"hug": 7, "hugs": 2, "pug": 3, "pun": 10, "bun": 6}`. At the start
+        each letter is a token. Which two pairs does byte-pair encoding join first? Use pencil and paper: write the
+        count of each pair, join, and count again. Answer with two pairs of tokens, such as `[("a", "b"), ("ab", "c")]`.
+        """, first_merges, kind="predict", imports="from collections import Counter",
+        stub="answer = [(..., ...), (..., ...)]",
         hints=("`u g` stands in *hug*, *hugs* and *pug*, so it counts 7 + 2 + 3 = 12.",
                "The first pair is `u n`, with 10 + 6. Then `un` is one token: which counts change in *pun* and *bun*?"),
         mistakes=(Mistake([("u", "n"), ("p", "u")],
@@ -240,8 +239,8 @@ EXERCISES = [
                           "It builds the most frequent word. What counts is the pair, over all words that hold it."))),
     Exercise(
         "Count the pairs", """
-        The heart of the trainer: write `count_pairs`. It gives a dictionary from pairs of neighbours, such as
-        `("a", "b")`, to how often they occur in the text.
+        The heart of the trainer: write `count_pairs`. It gives a dictionary from pairs of neighbours, such as `("a",
+        "b")`, to how often they occur in the text.
         """, count_pairs, inputs=_some_words,
         hints=("`zip(cut, cut[1:])` gives the neighbours in one word.",
                "Loop over `zip(cuts, times)`; for each pair of a word, add the number of times the word occurs.",
@@ -255,7 +254,7 @@ EXERCISES = [
         Write `cut`: start from the letters of the word; look at all pairs of neighbours that have a merge; join the one
         that was learned first, wherever it stands, from left to right; look again. For simplicity the tokens are
         letters, not bytes.
-        """, cut, inputs=_word_and_merges,
+        """, cut, inputs=_word_and_merges, rounds=24,
         stub='''
         def joined(tokens, pair):
             "Join a pair wherever it stands, from left to right."
@@ -309,10 +308,10 @@ EXERCISES = [
     Exercise(
         "A tokenizer away from home", """
         Train one tokenizer on film reviews and one on tweets: the first 3,000 training texts of each, 1,024 tokens. How
-        many bytes does a token carry, for each tokenizer on the validation texts of each? The keys are
-        `(trained on, measured on)`. `extra tokens` says, for each kind of text, how many more tokens it needs with the
-        other's tokenizer: 0.1 for 10 % more. Which text is `dearer abroad`? Then think of a model whose tokenizer was
-        trained on English, and a reader who writes Polish.
+        many bytes does a token carry, for each tokenizer on the validation texts of each? The keys are `(trained on,
+        measured on)`. `extra tokens` says, for each kind of text, how many more tokens it needs with the other's
+        tokenizer: 0.1 for 10 % more. Which text is `dearer abroad`? Then think of a model whose tokenizer was trained
+        on English, and a reader who writes Polish.
         """, measure_abroad, kind="decide", verify=_judge_abroad,
         imports="from llmcourse.data import load_data\nfrom llmcourse.tokenizer import train_tokenizer",
         stub='''
@@ -338,7 +337,7 @@ EXERCISES = [
         vocabulary is `rare`: seen less than 20 times in the training tweets, or never. Choose the largest `size` of
         which at most a quarter is rare.
         """, choose_size, kind="decide", verify=_judge_size,
-        imports="from collections import Counter\n\nfrom llmcourse.data import load_data\n"
+        imports="from collections import Counter\nfrom itertools import chain\nfrom llmcourse.data import load_data\n"
                 "from llmcourse.tokenizer import train_tokenizer",
         stub='''
         answer = {

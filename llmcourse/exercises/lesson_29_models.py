@@ -62,9 +62,12 @@ FAULTS = ("vocab.txt ends half way", "a bit of a weight is flipped", "a weight a
 
 def what_finds_what() -> dict:
     "For each fault whether a look at the sizes finds it, and whether verify_model does."
-    defended = CATALOGUE["mpnet"].parts.files          # hashes that stand in the course's own code
-    assert "model.safetensors" in defended and not CATALOGUE["qwen"].parts.files
-    return dict(zip(FAULTS, [(True, True), (False, True), (False, False), (False, True)]))
+    fixed = "model.safetensors" in CATALOGUE["mpnet"].parts.files      # this hash stands in the course's own code
+    fixed_too = "model.safetensors" in CATALOGUE["qwen"].parts.files   # only the published GGUF file has one
+    return {"vocab.txt ends half way": (True, True),                   # its length has changed
+            "a bit of a weight is flipped": (False, True),             # every byte is read and hashed
+            "a weight and its hash in files.json are changed": (False, fixed_too),
+            "a published weight file and its hash in files.json are changed": (False, fixed)}
 
 
 def _found(*pairs): return dict(zip(FAULTS, pairs))
@@ -112,8 +115,8 @@ def _flipped(flips=100, unnoticed=76, size=0, found=None, choice="hash"):
 EXERCISES = [
     Exercise(
         "The memory of a model", """
-        A model has 110 million parameters. How many megabytes do its numbers take in fp32, to run it, and to train
-        all of it with AdamW? Leave the activations out.
+        A model has 110 million parameters. How many megabytes do its numbers take in fp32, to run it, and to train all
+        of it with AdamW? Leave the activations out.
         """, megabytes, kind="predict", stub='answer = {"to run": ..., "to train": ...}',
         hints=("A number in fp32 takes 4 bytes.",
                "AdamW keeps two running means for each parameter, beside the parameter and its gradient."),
@@ -125,8 +128,8 @@ EXERCISES = [
                   Mistake({"to run": 220, "to train": 880}, "That would be 16 bits a number; fp32 has 32."))),
     Exercise(
         "Hash what does not fit into memory", """
-        Write `sha256_of`: the SHA-256 of a file that arrives in pieces. It must be the hash of the whole file,
-        whatever its pieces are.
+        Write `sha256_of`: the SHA-256 of a file that arrives in pieces. It must be the hash of the whole file, whatever
+        its pieces are.
         """, sha256_of, inputs=_some_pieces, imports="import hashlib",
         hints=("`hashlib.sha256()` makes an object that takes bytes bit by bit.",
                "`digest.update(piece)` for each piece, then `digest.hexdigest()`."),
@@ -139,8 +142,8 @@ EXERCISES = [
     Exercise(
         "An archive from a stranger", """
         `unsafe` lists the members of an archive that would be written outside the folder. It lets some pass, and
-        refuses an honest file. Mend it: a member is unsafe if one of its *parts* between slashes is `..`, if it
-        begins with a slash, or if its first part holds a colon (a drive of Windows). A backslash counts as a slash.
+        refuses an honest file. Mend it: a member is unsafe if one of its *parts* between slashes is `..`, if it begins
+        with a slash, or if its first part holds a colon (a drive of Windows). A backslash counts as a slash.
         """, unsafe, kind="mend", inputs=_members,
         hints=("`toy/../../up.txt` goes up in the middle; `..notes.txt` is an ordinary name.",
                "Replace backslashes, split at `/`, and look whether `..` is one of the parts.",
@@ -154,11 +157,11 @@ EXERCISES = [
     Exercise(
         "What finds which fault?", """
         `qwen` was fetched and converted; `files.json` beside it holds size and hash of each file. For `mpnet`, the
-        catalogue in the course's own code holds the hash of each published file as well, and `verify_model` uses
-        these where there are any. For each fault say whether a look at the sizes finds it, and whether `verify_model`
-        does, as a pair of truth values. The size stays the same except in the first. The third is a weight of qwen
-        that was converted here; the fourth is `model.safetensors` of mpnet.
-        """, what_finds_what, kind="predict",
+        catalogue in the course's own code holds the hash of each published file as well, and `verify_model` uses these
+        where there are any. For each fault say whether a look at the sizes finds it, and whether `verify_model` does,
+        as a pair of truth values. The size stays the same except in the first. The third is a weight of qwen that was
+        converted here; the fourth is `model.safetensors` of mpnet.
+        """, what_finds_what, kind="predict", imports="from llmcourse.models import CATALOGUE",
         stub='''
         answer = {
             "vocab.txt ends half way": (..., ...),
@@ -181,12 +184,11 @@ EXERCISES = [
                           "`verify_model` reads every byte, so it finds a file that was cut as well."))),
     Exercise(
         "Can one see a flipped bit?", """
-        Make a layer of 64 × 64 random weights in float32 and a random input. At least 50 times: flip one random bit
-        of its bytes, compute the output, and compare. How many flips change the output by less than 1 % of its length
-        (the norm of the difference over the norm of the output)? How many does the size find, and how many the
-        SHA-256? On which of
-        `"output"`, `"size"` and `"hash"` would you rely?
-        """, flip_bits, kind="decide", verify=_judge_flips, imports="import hashlib\n\nimport numpy as np",
+        Make a layer of 64 × 64 random weights in float32 and a random input. At least 50 times: flip one random bit of
+        its bytes, compute the output, and compare. How many flips change the output by less than 1 % of its length (the
+        norm of the difference over the norm of the output)? How many does the size find, and how many the SHA-256? On
+        which of `"output"`, `"size"` and `"hash"` would you rely?
+        """, flip_bits, kind="decide", verify=_judge_flips, imports="import hashlib\nimport numpy as np",
         stub='''
         answer = {
             "flips": ...,

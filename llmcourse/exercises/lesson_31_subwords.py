@@ -8,13 +8,11 @@ import numpy as np
 from llmcourse.practice import Exercise, Mistake, Question
 from llmcourse.subwords import Unigram, wordpiece
 
-BITS = {"re": 4, "read": 3, "reada": 4, "able": 3, "ble": 4, "ad": 5}
-
-
 def two_cuts() -> dict:
     "The longest beginning first, against the cheapest cut of all."
     vocabulary = {"re", "read", "reada", "##able", "##ble", "##ad"}
-    log_p = {piece: -bits * math.log(2) for piece, bits in (BITS | dict.fromkeys("readbl", 6)).items()}
+    bits = {"re": 4, "read": 3, "reada": 4, "able": 3, "ble": 4, "ad": 5, **dict.fromkeys("readbl", 6)}
+    log_p = {piece: -cost * math.log(2) for piece, cost in bits.items()}
     return {"WordPiece": wordpiece("readable", vocabulary),     # reada is the longest beginning; ##ble is left
             "Unigram": Unigram(log_p).cut("readable")}          # read able: 3 + 3 = 6 bits; reada ble: 4 + 4 = 8
 
@@ -183,12 +181,13 @@ def _drawn(able=6550, ble=3250, others=(150, 50), ratio=None, means="half as oft
 
 EXERCISES = [
     Exercise(
-        "Two algorithms, one word", f"""
+        "Two algorithms, one word", """
         How is *readable* cut? WordPiece has the pieces `re`, `read` and `reada` for the beginning of a word, and
-        `##able`,
-        `##ble`, `##ad` for the rest. Unigram has the same pieces without `##`, each with its cost in bits: `{BITS}`; a
-        single letter costs 6. Answer with the list of pieces of each.
-        """, two_cuts, kind="predict", stub='answer = {"WordPiece": [...], "Unigram": [...]}',
+        `##able`, `##ble`, `##ad` for the rest. Unigram has the same pieces without `##`, each with its cost in bits:
+        `{"re": 4, "read": 3, "reada": 4, "able": 3, "ble": 4, "ad": 5}`; a single letter costs 6. Answer with the list
+        of pieces of each.
+        """, two_cuts, kind="predict", imports="import math\nfrom llmcourse.subwords import Unigram, wordpiece",
+        stub='answer = {"WordPiece": [...], "Unigram": [...]}',
         hints=("WordPiece takes the longest beginning that it knows, and never goes back.",
                "Unigram adds up the bits of each whole cut: *reada ble* costs 4 + 4."),
         mistakes=(Mistake({"WordPiece": ["read", "##able"], "Unigram": ["read", "able"]},
@@ -202,9 +201,8 @@ EXERCISES = [
                           "cost."))),
     Exercise(
         "The longest piece that fits", """
-        Write `wordpieces`: from the left, take the longest piece that is in the vocabulary, and go on behind it.
-        Inside a word a piece is written with `##` before it. If at some place nothing fits, the whole word is
-        `["[UNK]"]`.
+        Write `wordpieces`: from the left, take the longest piece that is in the vocabulary, and go on behind it. Inside
+        a word a piece is written with `##` before it. If at some place nothing fits, the whole word is `["[UNK]"]`.
         """, wordpieces, inputs=_word_and_pieces,
         hints=("Keep a `start`. At each turn look for the largest `end` with `word[start:end]` in the vocabulary.",
                "`mark = \"##\" if start else \"\"`, and look for `mark + word[start:end]`.",
@@ -251,14 +249,13 @@ EXERCISES = [
     Exercise(
         "Is one bit more half as often?", """
         In training, Unigram can draw a new cut each time (*subword regularization*), each with its share of the word's
-        probability $2^{-\\text{bits}}$. Draw 10,000 cuts of *unable* with the ten pieces of the lesson: its six
-        letters at 5 bits, `un` 3, `una` 4, `able` 3, `ble` 3. First compute, for each position, the sum of the
-        probabilities of all ways to it (forward). Then walk from the end: choose the last piece among all that end
-        there, with the weight forward of its start × its probability. Give the `draws` as a dictionary from cuts such
-        as `"un able"` to counts, their ratio, and `what a bit more means`: `"half as often"`, `"one less in ten"` or
-        `"never"`.
+        probability $2^{-\\text{bits}}$. Draw 10,000 cuts of *unable* with the ten pieces of the lesson: its six letters
+        at 5 bits, `un` 3, `una` 4, `able` 3, `ble` 3. First compute, for each position, the sum of the probabilities of
+        all ways to it (forward). Then walk from the end: choose the last piece among all that end there, with the
+        weight forward of its start × its probability. Give the `draws` as a dictionary from cuts such as `"un able"` to
+        counts, their ratio, and `what a bit more means`: `"half as often"`, `"one less in ten"` or `"never"`.
         """, draw_cuts, kind="decide", verify=_judge_draws,
-        imports="from collections import Counter\n\nimport numpy as np",
+        imports="from collections import Counter\nimport numpy as np",
         stub='''
         answer = {
             "draws": ...,

@@ -37,6 +37,7 @@ def runs_of(name: str,          # how the names of the runs begin, such as `mpne
     kinds = sorted({row["name"].rsplit(",", 1)[0] for row in rows})
     raise ValueError(f"no stored run begins with {name!r}; there are {'; '.join(kinds)}")
 
+# %% ../nbs/2_fine_tuning/34_encoders.ipynb #f9e7834b
 def answers_of(runs: Sequence[dict],  # of `runs_of`
                split: str = "test",   # `test`, `validation`, `tweets` or `editorials`
                ) -> np.ndarray:       # (runs, sentences): label ids
@@ -91,6 +92,7 @@ def panel_baseline(split,             # with the column ratings
             y_true.append(label_of(given[raters:].mean()))
     return np.array(y_true), np.array(y_pred)
 
+# %% ../nbs/2_fine_tuning/34_encoders.ipynb #dbdf3281
 def against_raters(split,              # with the columns label, ratings and group
                    said: np.ndarray,   # (runs, sentences): label ids
                    raters: int = 1,    # in the panel

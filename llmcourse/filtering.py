@@ -59,6 +59,7 @@ def symbols_per_word(text: str,         # any text
     "How many hash signs, or how many ellipses, come to a word."
     return max(text.count("#"), text.count("...") + text.count("…")) / max(len(words), 1)
 
+# %% ../nbs/1_from_scratch/08_filtering.ipynb #2fc891e6
 def bullet_share(lines: list[str],      # of a text
                  ) -> float:            # from 0 to 1
     "The share of lines that start with one of `BULLETS`."
@@ -93,6 +94,7 @@ def _covered(words: list[str], n: int, starts: list[int]) -> float:
     places = {start + i for start in starts for i in range(n)}
     return sum(len(words[place]) for place in places) / max(sum(map(len, words)), 1)
 
+# %% ../nbs/1_from_scratch/08_filtering.ipynb #ca3c3200
 def top_ngram_share(words: list[str],  # of a text
                     n: int,            # words in an n-gram
                     ) -> float:        # from 0 to 1; 0 if none comes twice
@@ -130,6 +132,7 @@ class QualityRules:
     top_ngrams: tuple[tuple[int, float], ...] = ((2, 0.2), (3, 0.18), (4, 0.16))     # n, share of characters, at most
     repeated_ngrams: tuple[tuple[int, float], ...] = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
+# %% ../nbs/1_from_scratch/08_filtering.ipynb #49998f6b
 GOPHER = QualityRules()
 SENTENCE = QualityRules(words=(1, 200), word_length=(1, 20), symbols=1, bullet_lines=1, ellipsis_lines=1,
                         alphabetic_words=0.5, stop_words=1, stop_list=COMMON_WORDS, stop_words_from=12,
@@ -141,6 +144,7 @@ def code_share(text: str,    # any text
     "The share of `CODE_CHARACTERS`, which programs are full of and prose is not."
     return sum(map(text.count, CODE_CHARACTERS)) / max(len(text), 1)
 
+# %% ../nbs/1_from_scratch/08_filtering.ipynb #c8c12d6a
 def _checks(text: str, rules: QualityRules):
     "The rules in order: name, value, least, most."
     words, lines = text.split(), [line.strip() for line in text.splitlines() if line.strip()]
@@ -162,6 +166,7 @@ def _checks(text: str, rules: QualityRules):
     for n, most in rules.top_ngrams: yield f"most frequent {n}-gram", top_ngram_share(words, n), 0, most
     for n, most in rules.repeated_ngrams: yield f"repeated {n}-grams", repeated_ngram_share(words, n), 0, most
 
+# %% ../nbs/1_from_scratch/08_filtering.ipynb #fdb77d4c
 def quality_problem(text: str,                       # a sentence, or with `GOPHER` a document
                     rules: QualityRules = SENTENCE,  # thresholds
                     ) -> str | None:                 # `rule: value, threshold`; None to keep the text

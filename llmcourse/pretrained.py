@@ -94,6 +94,7 @@ def _check_weights(name: str, model, found: dict) -> None:
     if any("pooler" in key for key in found["missing_keys"]):
         warnings.warn(f"{str(name)!r} comes without a pooler; a new one is drawn, and has to be trained like the head")
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #0e92848f
 def _trained_head(config) -> tuple[str | None, list[str]]:
     "How the head in a file pools, and its labels in order of their ids; none if it has no head."
     stored = " ".join(config.architectures or [])
@@ -135,6 +136,7 @@ def _open(where: str, offline: bool, labels: list[str], pooling: str | None) -> 
         ignore_mismatched_sizes=True, output_loading_info=True)
     return tokenizer, model, known, found
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #14034b8f
 def load_pretrained(name: str = "minilm",             # in `CATALOGUE`, a checkpoint folder, or `owner/name` on the hub
                     labels: Sequence[str] = LABELS,   # what the head tells apart, in order of the label ids
                     seed: int = 0,                    # fixes the start of a new head
@@ -194,12 +196,14 @@ def pooled_vectors(model,                      # a model of transformers or of t
             "last": lambda: hidden[torch.arange(len(hidden)), mask.sum(1) - 1].float()}
     return {name: ways[name]() for name in poolings}
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #9213950a
 def mean_vectors(model,                      # a model of transformers or of the course; its head is not used
                  batch: dict,                # input_ids and attention_mask, both (batch, time), padded on the right
                  ) -> torch.Tensor:          # (batch, d_model), float32
     "The mean of the token vectors of the last layer, padding left out. Raises `ValueError` for padding on the left."
     return pooled_vectors(model, batch)["mean"]
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #a4b1f02a
 def embed_each(model,                  # a model of transformers or of the course; its head is not used
                tokenizer,              # the model's own
                texts: Sequence[str],   # at least one, none of them empty
@@ -221,6 +225,7 @@ def embed_each(model,                  # a model of transformers or of the cours
     back = np.argsort(order)
     return {name: torch.cat([some[name] for some in found]).cpu().numpy()[back] for name in poolings}
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #fde3f5e5
 def embed(model,                  # a model of transformers or of the course; its head is not used
           tokenizer,              # the model's own
           texts: Sequence[str],   # at least one, none of them empty
@@ -248,6 +253,7 @@ def linear_probe(vectors: np.ndarray,          # (n, d): one vector a text, from
     search = GridSearchCV(plain, {"C": list(C)}, cv=GroupKFold(3), scoring="f1_macro")
     return search.fit(vectors, np.asarray(labels), groups=groups).best_estimator_
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #5ac9a9fa
 def draw_reviews(groups: Sequence,   # (n,): the review of each row
                  *sizes: int,        # rows of each part
                  seed: int = 0,      # fixes the draw

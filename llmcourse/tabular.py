@@ -80,6 +80,7 @@ def learn_fills(values: Iterable,             # a column of numbers of the train
         if not math.isnan(value) and not nameless: members[group].append(value)
     return fills | {group: float(TYPICAL[how](found)) for group, found in members.items()}
 
+# %% ../nbs/1_from_scratch/09_tabular.ipynb #8dc1b9bf
 def impute(values: Iterable,            # a column of numbers with holes
            fills: dict,                 # from `learn_fills`
            by: Sequence | None = None,  # the group of each row, if the fills were learned by group
@@ -90,6 +91,7 @@ def impute(values: Iterable,            # a column of numbers with holes
     return np.array([fills.get(group, fills[None]) if math.isnan(value) else value
                      for value, group in zip(column, groups)])
 
+# %% ../nbs/1_from_scratch/09_tabular.ipynb #9a3c6d0b
 def _same_length(groups: Sequence, column: np.ndarray) -> Sequence:
     if len(groups) == len(column): return groups
     raise ValueError(f"{len(groups)} groups for {len(column)} values; give the group of each row")

@@ -65,11 +65,12 @@ def _one_span_covers(found, truth):
 
 
 def _some_spans(rng):
-    kind = lambda: str(rng.choice(["PHONE", "CARD"]))
     start, size = int(rng.integers(2, 8)), int(rng.integers(3, 7))
     middle, end = start + size // 2, start + size
-    found = [[(start, end, kind())], [(start, middle, kind()), (middle, end, kind())], [(0, start, kind())],
-             [(middle, end + 2, kind())], [(end, end + 3, kind()), (0, start + 1, kind())], []][rng.integers(6)]
+    found = [[(0, start, "PHONE"), (start, end, "CARD")],                     # a neighbour, and another kind
+             [(start, middle, "PHONE"), (middle, end, "CARD")],               # two together
+             [(0, start, "CARD"), (middle, end + 2, "PHONE")],                # the end only
+             [(start, end, "PHONE")] if rng.random() < 0.5 else []][rng.choice(4, p=[0.3, 0.3, 0.3, 0.1])]
     return found, (start, end, "PHONE")
 
 
@@ -211,7 +212,7 @@ EXERCISES = [
         start, end and kind. *Overlap*: a find of the same kind shares a character with the value. *Covered*: every
         character of the value lies in some find, of whatever kind. A span is `(start, end, kind)`, and `end` is the
         place after its last character. Return three truth values.
-        """, judge, inputs=_some_spans,
+        """, judge, inputs=_some_spans, rounds=24,
         hints=("Two spans share a character if each begins before the other ends.",
                "For *covered*, collect all hidden places in a set: `range(start, end)` of every find.",
                "`all(place in hidden for place in range(start, end))` asks for each place of the value."),
@@ -224,8 +225,8 @@ EXERCISES = [
                   Mistake(_one_span_covers, "Two finds can cover a value together."))),
     Exercise(
         "Masks in the wrong place", """
-        `mask` works for one span and makes a mess of two: *Call Al or Ann now* becomes *Call [NAME][PERSON]n now*, or
-        worse. Mend it.
+        `mask` works for one span and makes a mess of two: *Call Al or Ann now* becomes *Call [NAME][PERSON] Ann now*,
+        or worse. Mend it.
         """, mask, kind="mend", inputs=_text_and_spans,
         hints=("After the first mask the text is longer or shorter than before. Which places are no longer true?",
                "Go through the spans from the right: `reversed(spans)`."),

@@ -254,7 +254,7 @@ EXERCISES = [
         Write `cut`: start from the letters of the word; look at all pairs of neighbours that have a merge; join the one
         that was learned first, wherever it stands, from left to right; look again. For simplicity the tokens are
         letters, not bytes.
-        """, cut, inputs=_word_and_merges,
+        """, cut, inputs=_word_and_merges, rounds=24,
         stub='''
         def joined(tokens, pair):
             "Join a pair wherever it stands, from left to right."

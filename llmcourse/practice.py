@@ -500,7 +500,7 @@ def lesson_cells(lesson: int, # number
                  ) -> list[tuple[str, str]]: # (markdown or code, source)
     "The cells that stand at the end of a lesson: exercises with folded hints and solutions, then questions."
     exercises, _ = exercises_of(lesson)
-    imports = sorted({line for e in exercises for line in textwrap.dedent(e.imports).strip().splitlines()})
+    imports = sorted({line for e in exercises for line in textwrap.dedent(e.imports).splitlines() if line.strip()})
     imports += [""] * bool(imports) + ["from llmcourse.practice import ask, check, hint, solution"]
     cells = [("markdown", EXERCISES_INTRODUCTION.format(first=exercises[0].id)), ("code", "\n".join(imports))]
     for e in exercises:

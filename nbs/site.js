@@ -31,8 +31,26 @@
     if (current) {
       current.setAttribute("aria-current", "page");
       const bar = document.querySelector("#quarto-sidebar");
-      if (bar) bar.scrollTop = current.offsetTop - bar.clientHeight / 2;
+      const show = () => {
+        if (!bar || !bar.clientHeight) return;
+        bar.scrollTop += current.getBoundingClientRect().top - bar.getBoundingClientRect().top - bar.clientHeight / 2;
+      };
+      show();
+      if (bar) bar.addEventListener("shown.bs.collapse", show);      // on a telephone it opens when it is asked for
     }
+    // ---- the tab key stops where there is something to do: a box that does not scroll is no stop
+    const boxes = Array.from(document.querySelectorAll("main [tabindex='0']:is(pre, div, math)"));
+    const stops = () => {
+      const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight);
+      boxes.forEach((box, i) => { if (scrolls[i]) box.tabIndex = 0; else box.removeAttribute("tabindex"); });
+    };
+    stops();
+    window.addEventListener("load", () => {
+      stops();
+      document.querySelectorAll("a.anchorjs-link").forEach((link) => { link.tabIndex = -1; });
+    });
+    window.addEventListener("resize", stops);
+    document.addEventListener("toggle", stops, true);
     // ---- what looks like a button answers to the keyboard
     document.querySelectorAll('[role="button"][tabindex]').forEach((button) => button.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); button.click(); }

@@ -96,6 +96,14 @@ def test_by_key_alone(address, page):
     assert page.evaluate("document.activeElement.parentElement.open"), "a choice opens and tells its reason"
 
 
+def test_the_second_key_leads_to_the_exercises(address, page):
+    page.goto(address + "1_from_scratch/practice.html")
+    for key in ("Tab", "Tab", "Enter"): page.keyboard.press(key)
+    assert page.evaluate("location.hash") == "#exercises"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('section#exercises') !== null"), "the next key stays there"
+
+
 @pytest.mark.parametrize("words, wanted", [("byte pair", "tokenizer.html"), ("crawl robots", "crawling.html"),
                                            ("KV cache", "generation.html")])
 def test_search_finds_a_sentence(address, page, words, wanted):

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,15 +19,25 @@ ROOT = Path(__file__).resolve().parent.parent
 LAB = ROOT/"lab"
 
 
-def digest(path: Path) -> str:
-    "The hash of a file."
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest(content: bytes) -> str:
+    "The hash of what a file holds."
+    return hashlib.sha256(content).hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
+def unfolded(content: bytes) -> bytes:
+    "A lesson with the imports of its exercises in sight: JupyterLab's arrow keys pass over a folded cell."
+    try: lesson = json.loads(content)
+    except ValueError: return content
+    for cell in lesson["cells"]:
+        if re.search(r"^from llmcourse\.practice import .*\bhint\b", "".join(cell["source"]), re.M):
+            cell["metadata"].pop("jupyter", None)
+    return (json.dumps(lesson, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
     "Write a file as a whole or not at all."
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(text, encoding="utf-8")
+    scratch.write_bytes(content)
     os.replace(scratch, path)
 
 
@@ -39,16 +50,26 @@ def copy_lessons(source: Path, lab: Path) -> dict[str, list[str]]:
     shutil.copytree(source/"images", lab/"images", dirs_exist_ok=True)
     for path in sorted(source.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts: continue
-        name, found = path.relative_to(source).as_posix(), digest(path)
+        name, content = path.relative_to(source).as_posix(), unfolded(path.read_bytes())
+        found = digest(content)
         target = lab/name
         if copied.get(name) == found and target.exists(): continue
-        worked_on = target.exists() and digest(target) != copied.get(name)
+        worked_on = target.exists() and digest(target.read_bytes()) != copied.get(name)
         done["kept" if worked_on else "updated" if target.exists() else "new"].append(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target.with_suffix(".new.ipynb") if worked_on else target)
+        write_whole(target.with_suffix(".new.ipynb") if worked_on else target, content)
         copied[name] = found
-    write_whole(register, json.dumps(copied, indent=1))
+    write_whole(register, json.dumps(copied, indent=1).encode())
     return done
+
+
+def quiet_settings(folder: Path) -> dict[str, str]:
+    "The environment in which JupyterLab does not ask, over the first lesson, whether it may show news."
+    (folder/"labconfig").mkdir(parents=True, exist_ok=True)
+    off = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    write_whole(folder/"labconfig"/"page_config.json", json.dumps(off).encode())
+    paths = [os.environ.get("JUPYTER_CONFIG_PATH", ""), str(folder)]
+    return os.environ | {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
 
 
 def main() -> None:
@@ -63,7 +84,8 @@ def main() -> None:
     if args.copy_only: return
     start = LAB/"1_from_scratch"/"00_practice.ipynb"
     command = [sys.executable, "-m", "jupyter", "lab", "--port", args.port, f"--notebook-dir={LAB}"]
-    sys.exit(subprocess.run([*command, *(["--no-browser"] if args.no_browser else [str(start)])]).returncode)
+    command += ["--no-browser"] if args.no_browser else [str(start)]
+    sys.exit(subprocess.run(command, env=quiet_settings(LAB/".settings")).returncode)
 
 
 if __name__ == "__main__": main()

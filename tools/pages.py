@@ -316,6 +316,10 @@ def reachable(soup, place: Place) -> None:
         skip = soup.new_tag("a", attrs={"class": "skip", "href": "#quarto-document-content"})
         skip.string = "Skip to the text"
         soup.body.insert(0, skip)
+        if soup.select_one("main section#exercises"):
+            exercises = soup.new_tag("a", attrs={"class": "skip", "href": "#exercises"})
+            exercises.string = "Skip to the exercises"
+            skip.insert_after(exercises)
         soup.select_one("main")["id"] = "quarto-document-content"
         soup.select_one("main")["tabindex"] = "-1"
 

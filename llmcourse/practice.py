@@ -406,8 +406,10 @@ def solution(id: str, # such as "13.2"
 
 # %% ../nbs/1_from_scratch/00_practice.ipynb #0a335ab9
 def _marked(text: str) -> str:
-    "Text for a page: `code` between backticks, all else as it stands."
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    "Text for a page: `code` between backticks, *emphasis* between stars, all else as it stands."
+    parts = re.split(r"(`[^`]+`)", html.escape(text, quote=False))
+    return "".join(f"<code>{part[1:-1]}</code>" if part.startswith("`") and len(part) > 1
+                   else re.sub(r"(?<!\w)\*([^*\s][^*]*)\*", r"<em>\1</em>", part) for part in parts)
 
 def questions_page(lesson: int, # number
                    ) -> str:    # HTML that needs no Python

@@ -221,8 +221,7 @@ EXERCISES = [
     Exercise(
         "A text with its provenance", """
         Write `make_record(text, source, licence)`. It returns a dictionary with the keys `text`, `source`, `licence`
-        and
-        `sha256`. A licence of nothing but blanks raises `ValueError`.
+        and `sha256`. A licence of nothing but blanks raises `ValueError`.
         """, make_record, inputs=_draw_text, imports="import hashlib",
         hints=("`licence.strip()` is empty if there are only blanks.",
                "A hash is made of bytes: `text.encode()` gives them in UTF-8.",
@@ -281,8 +280,7 @@ EXERCISES = [
     Exercise(
         "What a visitor sees", """
         Write `visible_text(page)`: the words of a page without those of `script`, `style` and `nav`. Put one blank
-        between
-        the texts of neighbouring tags.
+        between the texts of neighbouring tags.
         """, visible_text, inputs=_draw_page, imports="import re\n\nfrom lxml import html as lxml_html",
         hints=("`lxml_html.document_fromstring(page)` gives the tree, and its `xpath(\"//script | //style | "
                "//nav\")` what "
@@ -297,10 +295,8 @@ EXERCISES = [
     Exercise(
         "Which reader for reviews?", """
         You want reviews, and on this shop's pages they stand among the comments. `shop_page(number)` gives a page and
-        the
-        words of its review. Read at least ten pages with `html_text` and with `main_text`, give the recall of the
-        review's
-        words on each, and say which `reader` you take.
+        the words of its review. Read at least ten pages with `html_text` and with `main_text`, give the recall of the
+        review's words on each, and say which `reader` you take.
         """, compare_readers, kind="decide", verify=_judge,
         imports="import re\nfrom collections import Counter\n\nfrom llmcourse.collection import html_text, main_text\n"
                 "from llmcourse.data import load_data",

@@ -145,8 +145,7 @@ EXERCISES = [
     Exercise(
         "Read the house rules", """
         Write `allowed(rules, path)`. Each rule is a pair (allow, prefix), and a rule matches if the path begins with
-        its
-        prefix. The order of the rules has no meaning.
+        its prefix. The order of the rules has no meaning.
         """, allowed, inputs=_draw_rules,
         hints=("Collect the rules that match. By what are they compared?",
                "Compare pairs (length of the prefix, allow): `max` takes the longest, and `True` before `False`.",
@@ -199,10 +198,8 @@ EXERCISES = [
     Exercise(
         "Should all wait the same?", """
         A server turns away 100 crawlers at once. Each comes back after waits of 1, 2, 4 and 8 seconds, one after
-        another. Let
-        them all take the `same waits`, then waits that are `spread by chance`, each times a number drawn from 1/2 to
-        1. Draw
-        at least three times, give the `busiest` moment of each draw, and say which way you `use`.
+        another. Let them all take the `same waits`, then waits that are `spread by chance`, each times a number drawn
+        from 1/2 to 1. Draw at least three times, give the `busiest` moment of each draw, and say which way you `use`.
         """, compare_waits, kind="decide", imports="import numpy as np", verify=_judge,
         stub=inspect.getsource(busiest) + "\nanswer = {\"same waits\": [...], \"spread by chance\": [...], \"use\": "
                                           "...}",

@@ -139,7 +139,9 @@ _TABLE = {"seed 0": (0.0, -0.09, 0.09), "seed 1": (0.04, -0.05, 0.13), "seed 2":
           "the right sentence": (0.30, 0.18, 0.41)}
 
 
-def _factor(): return math.exp(39.3 - 40.0)
+def factor() -> float:
+    "Nats are minus ln p, so p is e to the power of minus the nats."
+    return math.exp(-40.0) / math.exp(-39.3)     # the same as e to the power of 39.3 - 40.0
 
 
 EXERCISES = [
@@ -159,7 +161,7 @@ EXERCISES = [
         "How many times as likely?", """
         A positive sentence costs a model 40.0 nats after *Write a positive sentence* and 39.3 after *Write a negative
         sentence*. How many times as likely does the right request make it, compared with the opposite one?
-        """, _factor, kind="predict", tolerance=0.006,
+        """, factor, kind="predict", tolerance=0.006, imports="import math",
         hints=("Nats are minus the natural logarithm of the probability. Which request makes the sentence likelier?",
                "The quotient of two probabilities is e to the power of the difference of their logarithms: 39.3 - "
                "40.0."),

@@ -44,6 +44,7 @@ def _check_probabilities(probabilities, labels) -> tuple[np.ndarray, np.ndarray]
                          f"{p.shape[1] - 1}")
     return p, y
 
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #55908872
 def top_label(probabilities,          # (n, n_labels): of each label, for each sentence
               labels: Sequence[int],  # (n,): what each sentence is, as a label id
               ) -> tuple[np.ndarray, np.ndarray]:  # (n,) confidence, and (n,) whether the answer was right
@@ -71,11 +72,13 @@ def _check_events(probability, happened, at_least: int) -> tuple[np.ndarray, np.
     if not np.isin(h, (0, 1)).all(): raise ValueError(f"the outcomes hold {h[~np.isin(h, (0, 1))][0]}; each is 0 or 1")
     return p, h.astype(float)
 
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #ebe6fa34
 def _bin_of(p: np.ndarray, bins: int) -> np.ndarray:
     "The bin of each probability, of about equally many; equal probabilities share a bin."
     if bins < 1: raise ValueError(f"{bins} bins; ask for at least 1")
     return np.searchsorted(np.quantile(p, np.linspace(0, 1, bins + 1))[1:-1], p)
 
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #0969bdfe
 def reliability(probability,     # (n,): said of each case
                 happened,        # (n,): whether it came true
                 bins: int = 10,  # of about equally many cases
@@ -103,6 +106,7 @@ def brier(probabilities,          # (n, n_labels): of each label, for each sente
     p, y = _check_probabilities(probabilities, labels)
     return ((p - np.eye(p.shape[1])[y])**2).sum(1)
 
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #85c52b19
 _TINY = float(np.finfo(np.float32).tiny)   # a softmax in single precision reaches 0, whose logarithm is infinite
 
 def negative_log_likelihood(probabilities,          # (n, n_labels): of each label, for each sentence
@@ -130,6 +134,13 @@ def brier_parts(probability,     # (n,): of one event, said of each case
             "within_bins": float(((p - said)**2 - 2 * (p - said) * (h - share)).mean())}
 
 # %% ../nbs/1_from_scratch/23_calibration.ipynb #66cf862f
+def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
+    if len(y) < 20:
+        raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
+    if len(np.unique(y)) == 1:
+        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as they occur in use")
+
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #b1fd9e03
 @dataclass(frozen=True)
 class Temperature:
     "Temperature scaling (Guo et al. 2017): one number that makes probabilities flatter or sharper."
@@ -167,11 +178,20 @@ class Temperature:
         raise ValueError(f"the best temperature is not between 0.01 and 100 (stopped at {found:.3g}): the answers are "
                          "all right, or no better than chance. Give more sentences, or check the order of the labels")
 
-def _check_fit(p: np.ndarray, y: np.ndarray) -> None:
-    if len(y) < 20:
-        raise ValueError(f"{len(y)} sentences are too few to fit a temperature; give at least 20, better hundreds")
-    if len(np.unique(y)) == 1:
-        raise ValueError(f"all {len(y)} sentences have the label {y[0]}; give all labels, as they occur in use")
+# %% ../nbs/1_from_scratch/23_calibration.ipynb #b31c25cc
+def _labels_in(folder: Path) -> tuple[str, ...]:
+    "The names of a checkpoint's labels, in the order of their ids."
+    try:
+        names = json.loads((folder/"config.json").read_text(encoding="utf-8"))["id2label"]
+        return tuple(names[str(i)] for i in range(len(names)))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder/'config.json'} names no labels ({type(error).__name__}: {error}); give the folder "
+                         "of a classifier, with its config.json") from error
+
+def _check_owner(rule: DecisionRule, folder: Path) -> None:
+    if (found := _labels_in(folder)) != rule.labels:
+        raise ValueError(f"a decision rule for {rule.labels} and in {folder} a model for {found}; fit a rule for this "
+                         "model")
 
 # %% ../nbs/1_from_scratch/23_calibration.ipynb #d89b12c2
 DECISION_FILE = "decision.json"
@@ -230,20 +250,6 @@ class DecisionRule:
             raise ValueError(f"{path} holds no decision rule ({error}); write one with DecisionRule.save") from error
         _check_owner(rule, Path(folder))
         return rule
-
-def _labels_in(folder: Path) -> tuple[str, ...]:
-    "The names of a checkpoint's labels, in the order of their ids."
-    try:
-        names = json.loads((folder/"config.json").read_text(encoding="utf-8"))["id2label"]
-        return tuple(names[str(i)] for i in range(len(names)))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder/'config.json'} names no labels ({type(error).__name__}: {error}); give the folder "
-                         "of a classifier, with its config.json") from error
-
-def _check_owner(rule: DecisionRule, folder: Path) -> None:
-    if (found := _labels_in(folder)) != rule.labels:
-        raise ValueError(f"a decision rule for {rule.labels} and in {folder} a model for {found}; fit a rule for this "
-                         "model")
 
 # %% ../nbs/1_from_scratch/23_calibration.ipynb #54b1ffbe
 def risk_coverage(sureness,  # (n,): how sure the model is of each answer, on any scale

@@ -69,6 +69,7 @@ def _read(model, ids: list[int], cache: DynamicCache) -> Tensor:
     if logits.isnan().any(): raise ValueError("the model's logits are not numbers (NaN); its weights are damaged")
     return logits
 
+# %% ../nbs/2_fine_tuning/37_chat.ipynb #084300a4
 def write_ids(model,                             # a causal language model of transformers
               ids: Sequence[int],                # all that was said before, as token ids
               max_new_tokens: int = 200,         # at most so many tokens are written
@@ -134,6 +135,7 @@ def stream(model,                        # from `open_chat`
         if piece := flow.add(token): yield piece
     if piece := flow.end(): yield piece
 
+# %% ../nbs/2_fine_tuning/37_chat.ipynb #182a067e
 def answer(model,                        # from `open_chat`
            tokenizer,                    # the model's
            messages: Sequence[dict],     # each with a `role` and a `content`; the last one is the user's
@@ -161,6 +163,7 @@ def _shared(one: list[int], other: list[int]) -> int:
     "How many tokens two texts begin with in common."
     return next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
 
+# %% ../nbs/2_fine_tuning/37_chat.ipynb #fd0824d2
 class Conversation:
     """Questions and answers, of which only what is new is read. A full context loses its oldest question and answer."""
     def __init__(self,
@@ -240,6 +243,7 @@ def _command(conversation: Conversation, line: str) -> str:
     conversation.new()
     return "(a new conversation)"
 
+# %% ../nbs/2_fine_tuning/37_chat.ipynb #0a6e1ad2
 def _say(conversation: Conversation, question: str) -> None:
     "Print an answer as it is written, and what should be known about it."
     before = conversation.dropped
@@ -251,6 +255,7 @@ def _say(conversation: Conversation, question: str) -> None:
     if lost := conversation.dropped - before:
         print(f"(the context of {conversation.context:,} tokens is full; questions forgotten, oldest first: {lost})")
 
+# %% ../nbs/2_fine_tuning/37_chat.ipynb #82a5ec74
 def converse(conversation: Conversation,  # answers, and remembers
              read: Callable = input,      # shows a prompt, and gives the user's next line
              ) -> None:

@@ -53,6 +53,7 @@ def _without_dots(path: str) -> str:
         elif part != ".": kept.append(part)
     return "/" + "/".join(kept + [""] * (parts[-1:] in ([".."], ["."])))
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #fc8f823a
 def normalize(link: str,       # as it stands in a page
               base: str = "",  # the address of that page
               ) -> str:        # absolute, in normal form, without a fragment
@@ -100,6 +101,7 @@ class Manners:
         if self.tries < 1 or not all(0 <= wait < math.inf for wait in (self.delay, self.backoff, self.max_wait)):
             raise ValueError(f"{self}: give at least one try, and waits of 0 seconds or more")
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #e1c99df0
 @dataclass(frozen=True)
 class Limits:
     "Where a crawler stops."
@@ -132,6 +134,7 @@ class PageFacts:
     index: bool                    # whether the page may be kept
     licence: str                   # address of the licence it names; empty if it names none
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #0bd6873a
 _VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")     # wishes that have a value
 
 def robots_wishes(header: str,                  # one X-Robots-Tag, or the content of a `<meta>` tag
@@ -149,6 +152,7 @@ def robots_wishes(header: str,                  # one X-Robots-Tag, or the conte
         wishes.update(name.split())
     return wishes
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #d324e760
 def page_facts(content: bytes,     # HTML
                url: str,           # its address
                header: str | Sequence[str] = "",  # the values of X-Robots-Tag
@@ -191,6 +195,7 @@ class Answer:
     body: bytes = b""                                           # only of an answer that is good
     problem: str = ""                                           # empty: a good answer
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #d0cf9845
 class Fetcher:
     "Asks for one page at a time, slowly, a few times if need be."
     def __init__(self,
@@ -292,6 +297,7 @@ def read_robots(fetcher: Fetcher,  # asks for the file
     raise ConnectionError(f"robots.txt cannot be read ({answer.problem}): "
                           f"all of {site_of(start)} counts as forbidden; try again later")
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #ebe9d88c
 def may_fetch(robots: Protego,  # from `read_robots`
               url: str,         # in normal form
               ) -> bool:
@@ -322,6 +328,7 @@ class CrawledPage:
     licence: str   # address of the licence that the page names; empty: none named
     charset: str = ""  # that the server named; empty: none
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #bcb741af
 @dataclass(frozen=True)
 class CrawlReport:
     "What became of every address that was seen."
@@ -334,6 +341,7 @@ class CrawlReport:
         if self.stopped: lines.append(f"stopped: {self.stopped}")
         return "\n".join(lines + [f"{count:6,} skipped: {reason}" for reason, count in self.skipped.items()])
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #5557fb35
 class Frontier:
     "The addresses of one crawl: waiting, stored or skipped. Each change is whole or did not happen."
     def __init__(self,
@@ -442,6 +450,7 @@ def crawl(start: str,            # the address to begin with; the crawl stays on
         except ConnectionError as error: return frontier.report(str(error))
         return frontier.report(f"the limit of {limits.pages:,} pages is reached" if found else "")
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #6c91f96d
 def _visit(number: int, url: str, depth: int,
            frontier: Frontier, fetcher: Fetcher, robots: Protego, limits: Limits) -> None:
     "Fetch one page, store it, and note its links: all in one transaction."
@@ -464,6 +473,7 @@ def _charset(answer: Answer) -> str:
     named = re.search(r"charset\s{0,9}=\s{0,9}[\"']?([^\s;\"',]+)", answer.headers.get("Content-Type", ""), re.I)
     return named[1][:40] if named else ""
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #1a9a154a
 def _decoded(answer: Answer) -> str:
     try: return decode_text(answer.body, _charset(answer), "html")
     except UnreadableError: return "\0"
@@ -485,6 +495,7 @@ def _check_start(target: str, start: str) -> None:
     except ValueError: return
     if moved: raise ConnectionError(f"{start} leads to {target}; start there, if you mean it")
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #3bdff0d0
 def _note(link: str, outcome: str | None, base: str, depth: int, frontier: Frontier, limits: Limits) -> None:
     "Note a link that was found: as waiting, or as skipped with the reason."
     try: url = normalize(link, base)
@@ -504,6 +515,7 @@ def _delay(robots: Protego, manners: Manners) -> float:
                               "ask the owner for a copy, or give a longer max_wait")
     return max(manners.delay, asked)
 
+# %% ../nbs/1_from_scratch/05_crawling.ipynb #4bf249f1
 @contextmanager
 def _alone_in(folder: Path):
     try:

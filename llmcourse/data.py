@@ -103,7 +103,7 @@ def _give_default_mode(made: Path, scratch: Path) -> None:
     mode = stat.S_IMODE(probe.stat().st_mode)
     for path in [made, *made.rglob("*")]: path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #c2414542
+# %% ../nbs/1_from_scratch/03_data.ipynb #2302b9d7
 @contextmanager
 def _moved_into_place(target: Path):
     "A path to write to, moved to `target` as a whole or not at all."
@@ -122,7 +122,7 @@ def _moved_into_place(target: Path):
                       "Free some space, or choose another folder, and run this again") from error
     finally: shutil.rmtree(scratch, ignore_errors=True)
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #c57a0413
+# %% ../nbs/1_from_scratch/03_data.ipynb #9323ad01
 @contextmanager
 def atomic_path(target: str | Path,  # the file to create or replace, or a folder that does not exist yet
                 ):
@@ -151,7 +151,7 @@ def _download_archive() -> bytes:
                 f"brings and put it into {cache_folder()}")
         return read_member(package.read_bytes(), ARCHIVE_MEMBER)
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #61d5dea0
+# %% ../nbs/1_from_scratch/03_data.ipynb #df20e6db
 def fetch_archive() -> Path:
     "The path of the ICWSM-14 archive, fetched once and checked. Raises `ConnectionError` or `ValueError`."
     path = cache_folder()/Path(ARCHIVE_MEMBER).name
@@ -242,7 +242,7 @@ def load_data(name: str = "amazon",  # a key of `SOURCES`, or `owner/name` on th
     if not folder.exists(): _store(fetch_archive(), name, folder)
     return datasets.load_from_disk(folder)
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #0c6fa5da
+# %% ../nbs/1_from_scratch/03_data.ipynb #ff038172
 def _store(archive: Path, source: str, folder: Path) -> None:
     "Write one source to the cache, once, however many processes ask for it."
     with FileLock(cache_folder()/f"{source}.lock"):
@@ -268,7 +268,7 @@ def _write_manifest(folder: Path, kind: str, files: list[str]) -> None:
     content = json.dumps({"kind": kind, "files": sorted(files)})
     with atomic_path(folder/MANIFEST) as path: path.write_text(f"{content}\n", encoding="utf-8")
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #9b55ec96
+# %% ../nbs/1_from_scratch/03_data.ipynb #6538122b
 def _check_replaceable(folder: Path, kind: str) -> None:
     "Raise `FileExistsError` if the folder holds anything but what a writer of this kind wrote."
     if not folder.exists(): return
@@ -282,7 +282,7 @@ def _check_replaceable(folder: Path, kind: str) -> None:
     if strange := sorted(set(found) - set(written["files"])):
         raise FileExistsError(f"{folder} holds {strange[0]}, which would be lost; move it elsewhere, or {another}")
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #865040da
+# %% ../nbs/1_from_scratch/03_data.ipynb #1bb8258c
 @contextmanager
 def atomic_folder(folder: str | Path,  # to create, or to replace if a writer of the same kind wrote all that is in it
                   kind: str,           # what is stored, for example `checkpoint`
@@ -298,7 +298,7 @@ def atomic_folder(folder: str | Path,  # to create, or to replace if a writer of
         _write_manifest(made, kind, _files(made))
         _check_replaceable(folder, kind)         # once more: writing may have taken an hour
 
-# %% ../nbs/1_from_scratch/03_data.ipynb #9eecf93c
+# %% ../nbs/1_from_scratch/03_data.ipynb #387297fd
 @contextmanager
 def add_to_folder(folder: str | Path,  # one that `atomic_folder` made, or any other
                   name: str,           # of the file in it

@@ -62,6 +62,7 @@ def _check_ids(model: LanguageModel, ids: Tensor) -> None:
         raise ValueError(f"the token ids run from {low} to {high}; the model knows whole numbers from 0 to "
                          f"{vocab_size - 1}; use the tokenizer that it was trained with")
 
+# %% ../nbs/1_from_scratch/18_inspection.ipynb #ebb950a7
 @torch.no_grad()
 def trace(model: LanguageModel, # left as it was, also after an error
           input_ids: Tensor,    # (batch, time), on any device, without padding on the left
@@ -135,6 +136,18 @@ def logit_lens(model: LanguageModel, # the one that was traced
     return model.lm_head(model.model.norm(traced.stream))
 
 # %% ../nbs/1_from_scratch/18_inspection.ipynb #9d2b07f9
+@torch.no_grad()
+def _mean_inputs(model: LanguageModel, places: list[nn.Module], input_ids: Tensor) -> dict[nn.Module, Tensor]:
+    _check_ids(model, input_ids)
+    means, was_training = {}, model.training
+    def keep(place, inputs): means[place] = inputs[0].mean((0, 1))                   # (channels)
+    with ExitStack() as hooks:
+        for place in places: hooks.enter_context(place.register_forward_pre_hook(keep))
+        hooks.callback(model.train, was_training)
+        model.eval()(input_ids.to(model.lm_head.weight.device))
+    return means
+
+# %% ../nbs/1_from_scratch/18_inspection.ipynb #ad73e50c
 @contextmanager
 def without(model: LanguageModel,            # taken apart inside the `with`, whole again after it
             layer: int,                      # from 0
@@ -158,14 +171,3 @@ def without(model: LanguageModel,            # taken apart inside the `with`, wh
     with ExitStack() as hooks:
         for place in places: hooks.enter_context(place.register_forward_pre_hook(replace))
         yield
-
-@torch.no_grad()
-def _mean_inputs(model: LanguageModel, places: list[nn.Module], input_ids: Tensor) -> dict[nn.Module, Tensor]:
-    _check_ids(model, input_ids)
-    means, was_training = {}, model.training
-    def keep(place, inputs): means[place] = inputs[0].mean((0, 1))                   # (channels)
-    with ExitStack() as hooks:
-        for place in places: hooks.enter_context(place.register_forward_pre_hook(keep))
-        hooks.callback(model.train, was_training)
-        model.eval()(input_ids.to(model.lm_head.weight.device))
-    return means

@@ -46,6 +46,7 @@ def without_fence(answer: str,  # what a model wrote
     found = _FENCE.fullmatch(answer)
     return found[1] if found else answer
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #e3573356
 def json_fault(answer: str,                              # what a model wrote, all of it
                fields: dict[str, Sequence[str] | None],  # what must be there; the values allowed, or None for any
                ) -> str:                                 # empty if all is well
@@ -63,6 +64,7 @@ def words_of(text: str,      # any text
     "The words of a text."
     return re.findall(r"[a-z0-9]+", text.lower())
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #18fa9d69
 def longest_common(a: Sequence[str],  # words
                    b: Sequence[str],  # words
                    ) -> int:
@@ -74,6 +76,7 @@ def longest_common(a: Sequence[str],  # words
             diagonal, row[j] = row[j], diagonal + 1 if x == y else max(row[j], row[j - 1])
     return row[-1]
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #99e73636
 def ngrams(words: Sequence[str],  # in order
            n: int,                # words in each
            ) -> list[tuple]:      # as many as there are places for them
@@ -128,6 +131,7 @@ def text_logprobs(model,                 # a causal language model of transforme
     ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return continuation_logprobs(model, [([begin], each) for each in ids])
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #12e53da1
 def bits_a_byte(logprobs: Sequence[np.ndarray],  # of each text, from `text_logprobs`
                 texts: Sequence[str],            # the same texts
                 ) -> np.ndarray:                 # (n,)
@@ -148,6 +152,7 @@ def choice_ids(tokenizer,             # the model's own
                          "let the choice begin with a space")
     return given, whole[len(given):]
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #4cb21e3c
 def choice_scores(logprobs: Sequence[Sequence[np.ndarray]],  # (n, choices): of each, (tokens,)
                   choices: Sequence[str],                    # as text
                   per: str = "answer",                       # `answer`: the sum; `token` or `character`: a mean
@@ -203,6 +208,7 @@ QUESTIONS = ("Here are two sentences from product reviews. Which one is more pos
 ALONE = 'A sentence from a product review: "{}"\nIs it positive or negative?'
 FILLER = "I wrote this review on a Tuesday evening, after dinner, at the table in my kitchen."
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #70d91fc9
 def judge_ids(tokenizer,      # with a chat template
               question: str,  # what is asked of two texts
               first: str,     # shown as A
@@ -212,6 +218,7 @@ def judge_ids(tokenizer,      # with a chat template
     asked = f"{question} Answer with A or B.\nA: {first}\nB: {second}"
     return tokenizer.apply_chat_template([{"role": "user", "content": asked}], add_generation_prompt=True)["input_ids"]
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #6e85f43f
 def judge_pairs(model,                            # a causal language model of transformers
                 tokenizer,                        # its own, with a chat template
                 pairs: Sequence[tuple[str, str]], # (n): two texts each
@@ -225,11 +232,13 @@ def judge_pairs(model,                            # a causal language model of t
     odds = np.array([each.sum() for each in found]).reshape(len(pairs), 2, 2)      # (pairs, orders, letters)
     return odds[..., 0] - odds[..., 1]
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #0f1c5d71
 def prefers_first(odds,            # (n, 2): from `judge_pairs`
                   ) -> np.ndarray: # (n,): above 0 where the first text of the pair wins
     "Both orders, averaged: whatever speaks for a place cancels."
     return (np.asarray(odds)[:, 0] - np.asarray(odds)[:, 1]) / 2
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #97f14362
 def follows_place(odds,            # (n, 2): from `judge_pairs`
                   ) -> np.ndarray: # (n,): True where the answer is the same letter in both orders
     "Where the judge chose a place and not a text."
@@ -242,6 +251,7 @@ def agreement(preference,     # (..., n): above 0 for the first text, below 0 fo
     "How two judges agree, pair by pair."
     return (1 + np.sign(preference) * np.sign(truth)) / 2
 
+# %% ../nbs/2_fine_tuning/41_judging.ipynb #1ce820b2
 def beside_one_rater(ratings: Sequence[tuple[Sequence[int], Sequence[int]]],  # (n): of the two texts of each pair
                      preferences: dict[str, Sequence[float]],  # (n,) of each judge; above 0 for the first text
                      draws: int = 50,  # raters drawn for each text

@@ -39,6 +39,7 @@ class Means:
         if not self.speed > 0:
             raise ValueError(f"speed is {self.speed}; 1 is the machine that measured, 2 one twice as fast")
 
+# %% ../nbs/4_choosing/50_planner.ipynb #62b72132
 @dataclass(frozen=True)
 class Plan:
     "A decision with the figures it rests on."
@@ -56,6 +57,7 @@ class Plan:
         with atomic_path(path) as scratch: scratch.write_text(self.text, encoding="utf-8")
         return Path(path)
 
+# %% ../nbs/4_choosing/50_planner.ipynb #de557e77
 _MEASURED_ON = 2660   # labelled sentences of the comparison
 
 @cache
@@ -68,6 +70,7 @@ def _scaled(row: dict, sentences: int, speed: float) -> dict:
                   "removable": row["trainable_parameters"] < row["parameters"],
                   "mergeable": row["technique"] not in ("prefix", "adapters")}
 
+# %% ../nbs/4_choosing/50_planner.ipynb #32ebc338
 def make_plan(facts: DataFacts,                # K1
               objective: Objective = REVIEWS,  # K2; its metric must be macro_f1
               means: Means = Means(),          # K3
@@ -98,6 +101,7 @@ def _objections(row: dict, objective: Objective, means: Means) -> str:
               (means.own and row["road"] != "A1", "not one's own")]
     return ", ".join(words for broken, words in checks if broken) or "fits"
 
+# %% ../nbs/4_choosing/50_planner.ipynb #478c98d4
 def _data_lines(facts: DataFacts) -> list[str]:
     lines = [f"- {facts.sentences:,} labelled sentences of {facts.words:.0f} words on average; "
              f"{facts.repeated} occur more than once.",
@@ -115,6 +119,7 @@ def _limit_line(means: Means) -> str:
     limits += ["the base must be had back"] * means.removable + ["everything must be one's own"] * means.own
     return "; ".join(limits).capitalize() + "." if limits else "No limits were given."
 
+# %% ../nbs/4_choosing/50_planner.ipynb #d3cd8ccc
 def _table_line(r: dict, mark: str) -> str:
     cells = (r["technique"], r["road"], r["base"], f"{r['macro_f1']:.2f} ({r['low']:.2f} to {r['high']:.2f})",
              f"{r['seconds'] / 60:.1f}", f"{r['peak_memory_mb']:.0f}", f"{r['bytes_shipped'] / 1e6:.3g}", mark)
@@ -135,7 +140,7 @@ def _write(facts: DataFacts, objective: Objective, means: Means, table: list[dic
     lesson = _LESSONS.get(row["technique"], "comparison")
     return "\n".join([*lines, "", f"Next: lesson `{lesson}`. Open the test split once, at the end.", ""])
 
-# %% ../nbs/4_choosing/50_planner.ipynb #76ded9ed
+# %% ../nbs/4_choosing/50_planner.ipynb #a29c144d
 def plan_for(source: str = "amazon",          # a key of `SOURCES`
              target: float = REVIEWS.target,  # the least macro-F1 worth deploying
              means: Means = Means(),          # K3

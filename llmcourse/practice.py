@@ -406,8 +406,10 @@ def solution(id: str, # such as "13.2"
 
 # %% ../nbs/1_from_scratch/00_practice.ipynb #0a335ab9
 def _marked(text: str) -> str:
-    "Text for a page: `code` between backticks, all else as it stands."
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    "Text for a page: `code` between backticks, *emphasis* between stars, all else as it stands."
+    parts = re.split(r"(`[^`]+`)", html.escape(text, quote=False))
+    return "".join(f"<code>{part[1:-1]}</code>" if part.startswith("`") and len(part) > 1
+                   else re.sub(r"(?<!\w)\*([^*\s][^*]*)\*", r"<em>\1</em>", part) for part in parts)
 
 def questions_page(lesson: int, # number
                    ) -> str:    # HTML that needs no Python
@@ -500,7 +502,7 @@ def lesson_cells(lesson: int, # number
                  ) -> list[tuple[str, str]]: # (markdown or code, source)
     "The cells that stand at the end of a lesson: exercises with folded hints and solutions, then questions."
     exercises, _ = exercises_of(lesson)
-    imports = sorted({line for e in exercises for line in textwrap.dedent(e.imports).strip().splitlines()})
+    imports = sorted({line for e in exercises for line in textwrap.dedent(e.imports).splitlines() if line.strip()})
     imports += [""] * bool(imports) + ["from llmcourse.practice import ask, check, hint, solution"]
     cells = [("markdown", EXERCISES_INTRODUCTION.format(first=exercises[0].id)), ("code", "\n".join(imports))]
     for e in exercises:

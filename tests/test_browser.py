@@ -107,6 +107,32 @@ def test_search_finds_a_sentence(address, page, words, wanted):
     assert any(wanted in link for link in first), first
 
 
+def test_tokenizer_of_the_page_is_the_tokenizer_of_the_course(address, page):
+    from llmcourse.model import load_checkpoint
+    from llmcourse.models import course_gpt
+    tokenizer = load_checkpoint(course_gpt())[1]
+    page.goto(address + "1_from_scratch/tokenizer.html")
+    for text in ("It isn't  good, 24 h!\n", "unputdownable 😀 שלום", "a" * 50):
+        page.locator("#tokenizer-text").fill(text)
+        said = page.locator(".interactive p[aria-live]").inner_text()
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert said.split("ids: ")[1].split() == [str(i) for i in expected if i != tokenizer.bos_token_id], text
+
+
+@pytest.mark.parametrize("name, what", [("1_from_scratch/attention", "mean of the four"),
+                                        ("1_from_scratch/objectives", "cheapest threshold"),
+                                        ("1_from_scratch/optimization", "After 20 steps"),
+                                        ("1_from_scratch/monitoring", "stability index")])
+def test_widget_of_a_page_answers_to_the_keyboard(address, page, name, what):
+    page.goto(f"{address}{name}.html")
+    said = page.locator(".interactive p[aria-live]")
+    said.wait_for()
+    before = said.inner_text()
+    page.locator(".interactive input[type=range]").first.focus()
+    for _ in range(5): page.keyboard.press("ArrowRight")
+    assert what in before and said.inner_text() != before
+
+
 def test_current_lesson_is_in_sight(address, page):
     page.goto(address + "5_beyond/road.html")
     link = page.locator("#quarto-sidebar a[aria-current]")

@@ -8,7 +8,8 @@ import lessons
 import pytest
 from conftest import ROOT
 
-from llmcourse.practice import answer_cell, examine, exercises_of, lessons_with_exercises
+from llmcourse.practice import (
+    answer_cell, examine, exercises_of, lesson_cells, lessons_with_exercises, solution_code)
 
 BANKS = lessons_with_exercises()
 EXERCISES = [exercise for lesson in BANKS for exercise in exercises_of(lesson)[0]]
@@ -30,6 +31,17 @@ def test_solution_passes(exercise):
     for seed in range(3):
         verdict = examine(exercise, answer, seed)
         assert verdict.state == "right", verdict.text
+
+
+@each_exercise
+def test_printed_solution_runs_alone(exercise):
+    "What a learner is shown works with the imports of the section and what the empty cell holds, and nothing else."
+    names = {}
+    imports = lesson_cells(int(exercise.id.split(".")[0]))[1][1]
+    exec(compile("\n".join([imports, answer_cell(exercise), solution_code(exercise)]), exercise.id, "exec"), names)
+    answer = names[exercise.solution.__name__] if exercise.inputs else names["answer"]
+    verdict = examine(exercise, answer, 0)
+    assert verdict.state == "right", verdict.text
 
 
 @each_exercise

@@ -81,7 +81,8 @@ def test_notebooks_are_clean(copy):
 @each_lesson
 def test_lesson_opens_without_a_question_and_its_imports_are_folded(path):
     nb = lessons.read(path)
-    assert nb.metadata.get("kernelspec", {}).get("name") == "python3", "Jupyter asks for a kernel where none is named"
+    kernel = nb.metadata.get("kernelspec", {}).get("name")
+    assert kernel == "python3", "Jupyter asks for a kernel where none is named; run: python tools/lessons.py"
     unfolded = [cell.source for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()
                 and lessons.holds_imports_only(cell.source) != bool(cell.metadata.get("jupyter"))]
     assert unfolded == [], "run: python tools/lessons.py"
@@ -90,8 +91,10 @@ def test_lesson_opens_without_a_question_and_its_imports_are_folded(path):
 @each_lesson
 def test_outputs_belong_to_the_code(path):
     nb = lessons.read(path)
-    assert lessons.is_fresh(nb), f"run: python tools/lessons.py {path.relative_to(ROOT)}"
-    assert not [out for cell in nb.cells for out in cell.get("outputs", []) if out.output_type == "error"]
+    fresh, errors = lessons.is_fresh(nb), [out.ename for cell in nb.cells for out in cell.get("outputs", [])
+                                           if out.output_type == "error"]
+    assert fresh, f"run: python tools/lessons.py {path.relative_to(ROOT)}"
+    assert errors == []
 
 
 @each_lesson

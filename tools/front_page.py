@@ -55,7 +55,8 @@ def main() -> None:
         ax.text(0.01, place, f"{name}", va="center", color="white", fontsize=11)
         ax.text(1.01, place, f"{found['mean']:.2f}", va="center", ha="right")
         print(f"{kind:14} {name:36} {found['mean']:.3f} ({found['low']:.3f} to {found['high']:.3f})")
-    ax.set(yticks=range(len(rows)), yticklabels=[kind for kind, *_ in rows], xlim=(0, 1.02), xticks=np.arange(0, 1, 0.2),
+    ax.set(yticks=range(len(rows)), yticklabels=[kind for kind, *_ in rows], xlim=(0, 1.02),
+           xticks=np.arange(0, 1, 0.2),
            xlabel="macro-F1 on test reviews (mean of three seeds); orange: 95 % interval over reviews")
     ax.invert_yaxis()
     ax.spines[["top", "right"]].set_visible(False)

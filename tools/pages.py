@@ -241,6 +241,57 @@ def link_terms(soup, place: Place) -> None:
         text.replace_with(before, link, after)
 
 
+# ---- widgets
+
+WIDGETS = {"attention": "attention", "sampling": "sampling", "tokenizer": "tokenizer", "objectives": "threshold",
+           "optimization": "descent", "monitoring": "drift"}        # page -> its widget in interactive.js
+
+
+def say_what_a_widget_is(soup, place: Place) -> None:
+    "A widget of the notebook needs Python; the page says so where it would stand."
+    for output in soup.select(".cell-output pre"):
+        if re.match(r"\s*(interactive|[HV]Box|Output|Dropdown|Text(area)?)\(", output.get_text()):
+            note = soup.new_tag("p", attrs={"class": "widget-note"})
+            note.string = "Here the notebook shows a widget that needs Python: open the lesson with make lab."
+            output.replace_with(note)
+
+
+def add_widget(soup, place: Place) -> None:
+    "Before the summary of a lesson stands its widget, in a version that the page runs alone."
+    name, end = WIDGETS.get(place.file.stem), soup.select_one("main section#what-we-have-shown")
+    if not name or not end: return
+    script = os.path.relpath("interactive.js", place.folder)
+    end.insert_before(BeautifulSoup(
+        f'<section id="try-it-here"><h2>Try it here</h2><div class="interactive" data-widget="{name}"></div>'
+        f'<script src="{script}"></script></section>', "html.parser"))
+
+
+def widget_data(site: Path) -> None:
+    "What the widgets show is real: bets of the course's GPT, its tokenizer, probabilities of a stored run."
+    import torch
+
+    from llmcourse.data import load_data
+    from llmcourse.encoders import probabilities_of, runs_of
+    from llmcourse.model import load_checkpoint
+    from llmcourse.models import course_gpt
+    from llmcourse.preprocessing import clean
+    model, tokenizer = load_checkpoint(course_gpt())
+    prompt = "The battery"
+    with torch.inference_mode(): logits = model(torch.tensor([tokenizer(prompt)["input_ids"]])).logits[0, -1]
+    top = logits.topk(12)
+    bets = {"prompt": prompt, "tokens": [tokenizer.decode([i]) for i in top.indices.tolist()],
+            "logits": [round(z, 4) for z in top.values.tolist()]}
+    said = json.loads((Path(course_gpt())/"tokenizer.json").read_text(encoding="utf-8"))["model"]
+    test = clean(load_data("amazon"))[0]["validation"]
+    costs = {"probabilities": probabilities_of(runs_of("minilm, seed")[0], "validation")[:, 0].tolist(),
+             "negative": [int(label == 0) for label in test["label"]]}
+    folder = site/"interactive"
+    folder.mkdir(exist_ok=True)
+    for name, data in {"sampling": bets, "threshold": costs,
+                       "tokenizer": {"vocab": said["vocab"], "merges": said["merges"]}}.items():
+        (folder/f"{name}.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+
 # ---- without eyes, without a mouse
 
 def reachable(soup, place: Place) -> None:
@@ -284,7 +335,7 @@ def add_script(soup, place: Place) -> None:
 
 
 STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, describe_figures, extract_figures,
-         link_terms, reachable, begin, add_script)
+         link_terms, say_what_a_widget_is, add_widget, reachable, begin, add_script)
 
 
 def not_found(site: Path, published: str) -> None:
@@ -325,5 +376,6 @@ def finish_site(site: Path, published: str) -> None:
         number_titles(soup, place, titles)
         path.write_text(str(soup), encoding="utf-8")
     number_search(site, titles)
-    (site/"site.js").write_bytes((NBS/"site.js").read_bytes())
+    for name in ("site.js", "interactive.js"): (site/name).write_bytes((NBS/name).read_bytes())
+    widget_data(site)
     not_found(site, published)

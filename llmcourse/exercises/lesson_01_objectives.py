@@ -105,8 +105,8 @@ EXERCISES = [
     Exercise(
         "Where both models cost the same", """
         The careful model misses 20 complaints and raises 150 false alarms. The choosy one misses 80 and raises 10. A
-        missed
-        complaint costs 4 euros. At what price of a false alarm, in euros, do both cost the same? Work it out by hand.
+        missed complaint costs 4 euros. At what price of a false alarm, in euros, do both cost the same? Work it out
+        by hand.
         """, _break_even, kind="predict", tolerance=5e-3,
         hints=("Write down what each model costs, with `a` for the price of a false alarm.",
                "20 × 4 + 150 a = 80 × 4 + 10 a. Bring the terms with `a` to one side."),
@@ -158,8 +158,7 @@ EXERCISES = [
         `sentences(seed)` draws 20,000 sentences and the probabilities of a model that is too sure of itself. A missed
         complaint costs 4 euros, a false alarm 0.5. Compare three thresholds: `half` is 0.5, `formula` is the one of
         this lesson, and `chosen` is the best that you find on sentences set aside (a seed that you do not test on).
-        Give the
-        euros for 1,000 sentences on at least three draws each, and say which is `cheapest`.
+        Give the euros for 1,000 sentences on at least three draws each, and say which is `cheapest`.
         """, compare_thresholds, kind="decide", imports="import numpy as np", verify=_judge,
         stub=inspect.getsource(sentences) + "\nanswer = {\"half\": [...], \"formula\": [...], \"chosen\": [...], "
                                             "\"cheapest\": ...}",

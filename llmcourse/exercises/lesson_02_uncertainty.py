@@ -187,10 +187,9 @@ EXERCISES = [
     Exercise(
         "May you look every day?", """
         Two variants are equal: both are right in 60 % of cases. For 30 days each gets 100 answers a day. Simulate at
-        least
-        1,000 such experiments, three times, and give the share that is called different: by `once` looking on the last
-        day (z above 1.96), by looking `daily` and stopping at 1.96, and by looking daily with the bound (`bounded`).
-        Which rule do you take for looking daily, "1.96" or "bound"?
+        least 1,000 such experiments, three times, and give the share that is called different: by `once` looking on
+        the last day (z above 1.96), by looking `daily` and stopping at 1.96, and by looking daily with the bound
+        (`bounded`). Which rule do you take for looking daily, "1.96" or "bound"?
         """, look_for_a_month, kind="decide", verify=_judge,
         imports="import numpy as np\n\nfrom llmcourse.uncertainty import sequential_z",
         stub="answer = {\"once\": [...], \"daily\": [...], \"bounded\": [...], \"rule for looking daily\": ...}",

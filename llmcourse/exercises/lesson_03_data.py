@@ -126,9 +126,8 @@ def _judge(answer) -> str:
 EXERCISES = [
     Exercise(
         "Which label?", """
-        Four sentences have these ratings. Which label does each get: "negative", "neutral" or "positive"? Use the mean
-        and
-        the thresholds of this lesson, and give a list of four words.
+        Four sentences have these ratings. Which label does each get: "negative", "neutral" or "positive"? Use the
+        mean and the thresholds of this lesson, and give a list of four words.
 
         1. -1, -1, -1, 0, 1, -1
         2. 1, 0, 0, 0, 1
@@ -148,8 +147,7 @@ EXERCISES = [
     Exercise(
         "Join by id", """
         Write `join_ratings(texts, ratings)`. The two lists are in different orders, and `ratings` holds more ids. A
-        text
-        whose id has no ratings is an error: let `KeyError` come.
+        text whose id has no ratings is an error: let `KeyError` come.
         """, join_ratings, inputs=_draw_files,
         hints=("Put the ratings into a dictionary first, id to numbers.",
                "`dict(ratings)` does that. Then go through the texts and look up each id with square brackets."),
@@ -163,8 +161,7 @@ EXERCISES = [
     Exercise(
         "How likely is a leak?", """
         A fifth of all sentences is drawn at random for the test. A review has three sentences, and one of them is in
-        the
-        test. What is the probability that at least one of the other two is in training?
+        the test. What is the probability that at least one of the other two is in training?
         """, _chance_of_a_leak, kind="predict", tolerance=1e-3,
         hints=("Ask for the opposite first: when is the test sentence safe?",
                "It is safe if both others are in the test as well, each with probability 0.2."),
@@ -175,8 +172,7 @@ EXERCISES = [
     Exercise(
         "Count the leaks", """
         Write `leaked_share(groups, in_test)`: `groups` names the review of each sentence, `in_test` says which
-        sentences
-        are in the test.
+        sentences are in the test.
         """, leaked_share, inputs=_draw_split,
         hints=("Which reviews have at least one sentence in training? A set holds them.",
                "Then go through the test sentences, and count those whose review is in that set."),
@@ -188,7 +184,8 @@ EXERCISES = [
                   Mistake(_of_groups, "That counts reviews; a score is computed from sentences, so count those."))),
     Exercise(
         "Split by review", """
-        `test_rows` should send whole reviews to one side, and the reviews of the test also appear in training. Mend it.
+        `test_rows` should send whole reviews to one side, and the reviews of the test also appear in training. Mend
+        it.
         """, test_rows, kind="mend", inputs=_draw_rows, imports="import hashlib",
         hints=("What decides the side of a row now? Two rows of one review get different positions.",
                "The position should depend on nothing but the name of the group."),
@@ -201,10 +198,8 @@ EXERCISES = [
     Exercise(
         "How much do editorials leak?", """
         Split the sentences of `load_data("editorials")` (all three parts together) into a fifth for the test and the
-        rest: at
-        `random` by sentence, and `by article`, where whole articles are drawn (`group` names them). Do each three
-        times, give
-        the share of test sentences that leak, and say which `split` you take.
+        rest: at `random` by sentence, and `by article`, where whole articles are drawn (`group` names them). Do each
+        three times, give the share of test sentences that leak, and say which `split` you take.
         """, compare_splits, kind="decide", verify=_judge,
         imports="import numpy as np\n\nfrom llmcourse.data import load_data",
         stub="answer = {\"random\": [...], \"by article\": [...], \"split\": ...}",

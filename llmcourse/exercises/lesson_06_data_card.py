@@ -292,13 +292,14 @@ EXERCISES = [
 QUESTIONS = [
     Question("A model scores 0.85 in macro-F1 on the reviews, and one rater against the mean of the others 0.81. What "
              "follows?",
-             ("Nothing strange: the label is the mean of twenty people, and steadier than any one of them.",
+             ("Nothing strange: a mean of twenty people is steadier than one of them.",
               "One rater is a yardstick, not a ceiling. Ten raters against ten others reach 0.90."),
-             (("The model has seen the test.", "That needs other evidence; beating a single noisy rater does not."),
+             (("The model must have seen the labels of the test.", "That needs other evidence; beating a single noisy "
+                                                                   "rater does not."),
               ("The model understands reviews better than people do.",
                "It predicts the mean of many people better than one of them does, which is a different thing."))),
     Question("Of 5,000 words, 250 mark a label with |z| > 1.96. What do you report?",
-             ("Nothing yet: about as many would pass by luck, so the bound must be stricter for so many words.",
+             ("Nothing yet; as many may pass by luck.",
               "0.05 times 5,000 is 250. The lesson asks for a bound that one false word passes in one data set of "
               "twenty."),
              (("250 words that give the label away.", "With shuffled labels, where no word means anything, some pass "
@@ -308,15 +309,16 @@ QUESTIONS = [
                                                    "bound, not the rank."))),
     Question("The review's id alone reaches 0.52 with a random split. Why is it worth nothing if whole reviews go to "
              "one side?",
-             ("The ids of the test were never seen, so the rule can only say the commonest label.",
-              "This is why the course splits by review: a model cannot profit from knowing whose review it reads."),
+             ("The ids of the test were never seen in training.",
+              "The rule can only say the commonest label then. This is why the course splits by review: a model "
+              "cannot profit from knowing whose review it reads."),
              (("There are fewer training sentences then.", "There are as many. What is missing is each id on both "
                                                            "sides."),
-              ("Reviews are sorted by label.",
+              ("The reviews are sorted by their label.",
                "They are mixed; but sentences of one review lean to one label, which the "
                                                "rule used."))),
     Question("`bias_probes` finds 3 sentences with one of the African-American names. What may you say?",
-             ("Too few to say; neither bias nor its absence can be shown with these data.",
+             ("Too few to say, in either direction.",
               "The data cannot teach a model much about these names, nor test it. That belongs on the card."),
              (("There is no bias against these names.", "Absence of evidence is no evidence of absence: no difference "
                                                         "could be seen with three."),

@@ -252,10 +252,9 @@ QUESTIONS = [
                "Often they do not. The reason holds for small training sets as well."),
               ("Because the test has the better labels.", "Both were labelled by the same raters in the same way."))),
     Question("Suppose `clean` compared texts without case and punctuation. What would go wrong?",
-             ("Texts that mean different things would count as copies, such as a doubting *great?* and a glad "
-              "*GREAT!*.",
-              "A coarser comparison finds more true copies and more false ones. The near-duplicate search looks at "
-              "each pair again before it drops one."),
+             ("Texts that mean different things would count as copies.",
+              "A doubting *great?* is no copy of a glad *GREAT!*. A coarser comparison finds more true copies and "
+              "more false ones. The near-duplicate search looks at each pair again before it drops one."),
              (("Nothing; texts with the same words say the same.",
                "*!!!*, a question mark and an emoticon change what a sentence says, as the tables of this lesson "
                "show."),

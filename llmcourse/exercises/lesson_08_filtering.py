@@ -272,8 +272,9 @@ QUESTIONS = [
               ("Drop it, as it is too short to teach anything.",
                "That is another rule. It would cost every one-word verdict, such as *excellent.*"))),
     Question("Gopher's rules keep 59 of 23,703 sentences. Are they bad rules?",
-             ("No; they were made for whole pages, and a sentence seldom has fifty words.",
-              "On whole reviews and articles of fifty words or more the same rules keep 739 of 770."),
+             ("No; they were made for whole pages.",
+              "A sentence seldom has fifty words. Of whole reviews and articles that have, the same rules keep 739 of "
+              "770."),
              (("Yes; they drop nearly everything.",
                "They drop nearly everything that is not a page. What is wrong is their use here."),
               ("No; the sentences are of poor quality.", "With thresholds taken from sentences, 99.6 % of the same "
@@ -286,8 +287,9 @@ QUESTIONS = [
                                              "it."),
               ("Both are equally hard.", "One of them leaves something behind to look at, and the other does not."))),
     Question("A pipeline calls `clean_text` on each page and then asks for lines with a bullet. What is wrong?",
-             ("The page is one line by then, so its first character decides.",
-              "Clean with `clean_document`, judge the document, and only then put its sentences into single lines."),
+             ("The page has only one line by then.",
+              "So its first character decides. Clean with `clean_document`, judge the document, and only then put its "
+              "sentences into single lines."),
              (("The bullets have been removed.", "They are still there, in the middle of the one line."),
               ("Nothing; the order does not matter.", "A list of thirteen lines stays and a story with a dash goes, "
                                                       "just the wrong way round."))),

@@ -286,13 +286,14 @@ QUESTIONS = [
               ("It helps more, since there are more holes.", "What counts is what a hole tells, not how many there "
                                                              "are."))),
     Question("Why is a linear model of sources numbered 0 to 3 worse than one with four one-hot columns?",
-             ("It can only say that the rating rises or falls by the same amount from each number to the next.",
+             ("It must give equal steps from each number to the next.",
               "The numbers claim an order and equal steps; the mean ratings of the sources have neither in that "
               "order."),
              (("It has fewer columns, and more columns always help on the test.",
                "They help here because they remove a false claim. A column for each review explains nothing on the "
                "test."),
-              ("It learns more slowly.", "Least squares has no speed to speak of; its best line is a bad fit."))),
+              ("It learns more slowly, and was stopped too early.", "Least squares has no speed to speak of; its best "
+                                                                    "line is a bad fit."))),
     Question("Where do a lookup in an embedding and the product of one-hot rows with a matrix differ?",
              ("Only in time and memory.",
               "Values and gradients are equal. As one-hot, a batch of 2,048 tokens would take 16.8 MB; its ids take "

@@ -303,13 +303,12 @@ QUESTIONS = [
                "The test would again depend on what is in training. It is enough that training loses its "
                                 "copy."))),
     Question("Why does the share of equal numbers in two signatures estimate the Jaccard similarity?",
-             ("In a random order, the first shingle of both texts taken together is equally likely to be any of them; "
-              "the two signatures agree exactly if it belongs to both.",
-              "The chance of that is the number of common shingles over the number of all."),
-             (("Because hashes of like shingles are like numbers.",
-               "They are not: one changed letter gives a quite different hash. Only equal shingles give equal "
-               "numbers."),
-              ("Because a signature keeps the 128 most frequent shingles.",
+             ("They agree where the first shingle of a random order is common to both.",
+              "Each shingle of the two texts is equally likely to be first, so the chance is the number of common "
+              "shingles over the number of all."),
+             (("They agree where two shingles are alike, as their hashes are then.",
+               "One changed letter gives a quite different hash. Only equal shingles give equal numbers."),
+              ("They agree where both texts have the same frequent shingles.",
                "Frequency plays no part. It keeps the smallest number of each of 128 random orders."))),
     Question("You cut signatures of 128 numbers into bands of 16 in place of 8. What happens to the candidates?",
              ("There are fewer, and more true pairs are missed.",
@@ -319,17 +318,19 @@ QUESTIONS = [
               ("Nothing changes, as the signature is the same.",
                "The estimate is the same, but candidates meet in bands, and the S-curve moves to the right."))),
     Question("You drop the duplicates and macro-F1 on the test stays the same. What follows?",
-             ("Little: the leaked sentences may have been easy ones. Look at the probabilities and at the leaked part "
-              "alone.",
-              "In this lesson both models had every contaminated tweet right, while the log loss told them apart."),
-             (("There was no contamination.", "37 of 827 test tweets had a twin in training, and macro-F1 did not "
-                                              "show it."),
-              ("Duplicates do no harm.", "Planted copies of the whole test lifted the same model from 0.58 to 0.99."))),
+             ("Little; the leaked sentences may have been easy.",
+              "Both models had every contaminated tweet right, while the log loss told them apart. Look at the "
+              "probabilities, and at the leaked part alone."),
+             (("There was no contamination to speak of.", "37 of 827 test tweets had a twin in training, and macro-F1 "
+                                                          "did not show it."),
+              ("Duplicates between training and test do no harm.", "Planted copies of the whole test lifted the same "
+                                                                   "model from 0.58 to 0.99."))),
     Question("`the battery is good` and `the battery is not good` have a high Jaccard similarity. What helps?",
-             ("A rule that looks at the words themselves, such as counting negations.",
-              "A `not` changes no more shingles than a typing error does, so no measure of common shingles can tell."),
-             (("A higher threshold.", "Then harmless typing errors fall below it too: both edits change as many "
-                                      "shingles."),
+             ("A rule that counts the negations of both.",
+              "It looks at the words themselves. A `not` changes no more shingles than a typing error does, so no "
+              "measure of common shingles can tell."),
+             (("A higher threshold for the similarity.", "Then harmless typing errors fall below it too: both edits "
+                                                         "change as many shingles."),
               ("More permutations in the signature.",
                "They estimate the same Jaccard similarity more exactly, and that one is high."))),
 ]

@@ -183,7 +183,7 @@ EXERCISES = [
                   Mistake(_mean_of_tokens, "That is the mean over the tokens; a product of probabilities is the sum "
                                            "of their logarithms."),
                   Mistake(_sum_of_shares, "The probabilities of the tokens are added. They must be multiplied: first "
-                                          "this one, *and* then that one."),
+                                          "this one, and then that one."),
                   Mistake(_all_at_once, "All tokens are looked up in one row. The second is predicted after the "
                                         "first was read, one row further down."))),
     Exercise(
@@ -240,18 +240,18 @@ QUESTIONS = [
               "Their shares still add up to 1 once divided, but they compare words that the model hardly considers. "
               "Reword the prompt, or open the answer for it."),
              (("The model is 99 % sure that no label fits.",
-               "It may well have an answer. It would start with *This sentence is* and say the label later."),
+               "It may well have an answer. It would start with `This sentence is` and say the label later."),
               ("The three labels are about equally likely.",
                "The mass is their sum. How they share it is another matter: one of them may have nearly all."))),
     Question("Nine tenths of your sentences are positive. You divide by the mean over them (batch calibration). What "
              "happens?",
              ("Too many sentences are called negative or neutral.",
-              "The mean holds the true frequency of *positive* as well as the model's liking for the word, and both "
+              "The mean holds the true frequency of `positive` as well as the model's liking for the word, and both "
               "are divided out."),
              (("Nothing, since the method needs no labels.",
                "It uses no labels, but it assumes that they are about equally frequent."),
               ("More sentences are called positive.",
-               "Dividing by a large mean makes *positive* less likely, not more."))),
+               "Dividing by a large mean makes `positive` less likely, not more."))),
     Question("Ten draws of three examples reach a macro-F1 from 0.52 to 0.68 on validation. What do you report?",
              ("The mean and the range of the ten draws.",
               "Another draw will land anywhere in the range; the best of ten was chosen by its luck on these "

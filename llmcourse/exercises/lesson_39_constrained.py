@@ -169,7 +169,7 @@ EXERCISES = [
         hints=("Which texts are still possible once this letter was read? What is left of each?",
                "`text[1:]` for every text that `startswith(byte)`. An empty rest stays: the text may end there."),
         mistakes=(Mistake(_all_texts, "Texts that begin with another letter are out; they must be dropped."),
-                  Mistake(_unread, "The letter has been read. What may *follow* it no longer holds it."),
+                  Mistake(_unread, "The letter has been read. What may follow it no longer holds it."),
                   Mistake(_every_byte, "Only the first letter was read; the same letter further on is still to come."),
                   Mistake(_stripped, "One letter was read, and all equal ones at the beginning are gone."),
                   Mistake(_never_ends, "Where nothing is left the text may end. The empty rest must be kept."))),

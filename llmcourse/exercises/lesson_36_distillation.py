@@ -12,7 +12,10 @@ from llmcourse.preprocessing import clean
 from llmcourse.practice import Exercise, Mistake, Question
 
 
-def _nine_to_one(): return 3
+def softened_ratio() -> float:
+    "How many times as likely the second label is as the third, once both are softened with T = 2."
+    second, third = 0.09 ** (1 / 2), 0.01 ** (1 / 2)     # 0.3 and 0.1; the sum that divides both cancels out
+    return second / third
 
 
 def soften_shares(p: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -151,7 +154,7 @@ EXERCISES = [
         "How much likelier?", """
         A teacher says 0.90, 0.09, 0.01. The second label is nine times as likely as the third. Both are softened with
         the temperature 2. How many times as likely is the second then?
-        """, _nine_to_one, kind="predict",
+        """, softened_ratio, kind="predict",
         hints=("Each probability is taken to the power 1/2, and all are divided by the same sum.",
                "The sum cancels out of the ratio. What is the square root of 9?"),
         mistakes=(Mistake(9, "The ratio does not stay: only what all share, the sum, cancels out."),

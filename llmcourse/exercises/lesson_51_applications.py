@@ -8,7 +8,13 @@ from llmcourse.practice import Exercise, Mistake, Question
 from llmcourse.uncertainty import bootstrap_mean
 
 
-def _two_picked(): return [0, 2]
+def two_picked() -> list[int]:
+    "The sentences that maximal marginal relevance picks, in order."
+    centrality = {0: 0.70, 1: 0.55, 2: 0.35}
+    first = max(centrality, key=centrality.get)          # nothing is there yet, so only centrality counts
+    likeness = {1: 0.9, 2: 0.5}                          # to sentence 0
+    worth = {i: 0.5 * centrality[i] - 0.5 * likeness[i] for i in likeness}      # 1: -0.175, 2: -0.075
+    return [first, max(worth, key=worth.get)]
 
 
 def recited(written: list[str], training: list[str], n: int) -> float:
@@ -165,7 +171,7 @@ EXERCISES = [
         Three sentences have the cosines $s_{01} = 0.9$, $s_{02} = 0.5$, $s_{12} = 0.2$, so their centralities are 0.70,
         0.55 and 0.35. Maximal marginal relevance picks two of them with $\lambda = 0.5$. Which ones, in the order of
         picking? Answer with a list of two numbers.
-        """, _two_picked, kind="predict",
+        """, two_picked, kind="predict",
         hints=("At first nothing is picked, so only centrality counts.",
                "For the second one compute `0.5 * centrality - 0.5 * likeness to what is picked` for each of the "
                "others."),

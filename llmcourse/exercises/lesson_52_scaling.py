@@ -8,7 +8,10 @@ from llmcourse.practice import Exercise, Mistake, Question
 from llmcourse.scaling import bootstrap_laws, fit_law, stored_ladder
 
 
-def _both_fourfold(): return 3.0
+def fourfold() -> float:
+    "The loss of the law for four times the parameters and four times the tokens."
+    N, D = 4 * 10_000, 4 * 1_000_000
+    return 2 + 100 / N ** 0.5 + 1000 / D ** 0.5          # 2 + 0.5 + 0.5: the floor stays
 
 
 def worth_in_fresh(unique: float, passes: float, decay: float) -> float:
@@ -137,7 +140,7 @@ EXERCISES = [
         A law says $L = 2 + 100 / \sqrt{N} + 1000 / \sqrt{D}$. With 10,000 parameters and 1,000,000 tokens it predicts
         2 + 1 + 1 = 4 nats a token. Which loss does it predict for four times the parameters **and** four times the
         tokens?
-        """, _both_fourfold, kind="predict",
+        """, fourfold, kind="predict",
         hints=("Which of the three parts does not change?",
                "The exponent is one half: four times the parameters halve the first fraction."),
         mistakes=(Mistake(1.0, "The whole loss was divided. The floor of 2 stays, however much one pays."),

@@ -8,7 +8,11 @@ from pathlib import Path
 from llmcourse.practice import Exercise, Mistake, Question
 
 
-def _still_to_train(): return ["without_pretraining", "checkpoint"]
+def still_made() -> list[str]:
+    "The folders that the second call makes."
+    order = ["language_model", "from_scratch", "without_pretraining", "checkpoint"]
+    there = ["language_model", "from_scratch"]           # a state file is no folder: that stage is not done
+    return [name for name in order if name not in there]
 
 
 def walk(disk: dict, stages: dict) -> dict:
@@ -158,7 +162,7 @@ EXERCISES = [
         A run at the smallest scale is killed while the classifier without pre-training is being trained. The folder
         holds `run.json`, `language_model`, `from_scratch` and the file `without_pretraining.state.safetensors`. The
         same command is given again. Which folders does it still make? Answer with a list of their names, in order.
-        """, _still_to_train, kind="predict",
+        """, still_made, kind="predict",
         hints=("A stage whose folder is there is done. Which folders are missing?",
                "The state file lets the training go on in the middle; its folder is made when it ends. What is served "
                "is chosen after that."),

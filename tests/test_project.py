@@ -214,3 +214,10 @@ def test_every_word_is_defined_once_and_used_where_it_says():
     wrong = [f"{term}: lesson {n}" for term, sentence in terms().items()
              for n in map(int, re.findall(r"Lesson (\d+)\.", sentence)) if stems[term] not in prose.get(n, "")]
     assert wrong == []
+
+
+@each_lesson
+def test_asserts_say_what_was_expected(path):
+    mute = [ast.unparse(node)[:80] for code in code_cells(path) for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Assert) and node.msg is None]
+    assert mute == [], "give each a message, or use same, close or rejects of llmcourse.practice"

@@ -68,7 +68,7 @@ def test_code_is_in_sync_with_notebooks(copy):
 
 
 def test_every_module_has_a_lesson():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "_modidx", *modules()}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "_modidx", *modules()}
 
 
 def test_notebooks_are_clean(copy):

@@ -221,3 +221,10 @@ def test_asserts_say_what_was_expected(path):
     mute = [ast.unparse(node)[:80] for code in code_cells(path) for node in ast.walk(ast.parse(code))
             if isinstance(node, ast.Assert) and node.msg is None]
     assert mute == [], "give each a message, or use same, close or rejects of llmcourse.practice"
+
+
+@pytest.mark.parametrize("path", lessons.lessons(), ids=lambda path: path.name)
+def test_links_name_the_lesson_they_lead_to(path):
+    prose = "\n".join(cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown")
+    linked = re.findall(r"\[(?:[Ll]esson )?(\d+)\]\((?:[^()\s]*/)?(\d+)_\w+\.ipynb", prose)
+    assert [pair for pair in linked if int(pair[0]) != int(pair[1])] == []

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
+from cloud import add_links, write_notebooks
 from latex2mathml.converter import convert
 from lessons import NBS, lessons, number, read
 from PIL import Image
@@ -368,11 +369,13 @@ def finish_site(site: Path, published: str) -> None:
     "Finish all pages in a folder; `published` is the address where the site will be."
     rename_pages(site)
     offline_styles(site)
+    write_notebooks(site, published)
     titles, notebooks = numbered_titles(), {plain_name(path.stem): path for path in lessons()}
     for path in sorted(site.rglob("*.html")):
         soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         place = Place(path, site, notebooks.get(path.stem), published)
         for step in STEPS: step(soup, place)
+        add_links(soup, place)
         number_titles(soup, place, titles)
         path.write_text(str(soup), encoding="utf-8")
     number_search(site, titles)

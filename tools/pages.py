@@ -69,6 +69,9 @@ def local_links(soup, place: Place) -> None:
         path, _, anchor = link["href"].removeprefix(place.published).partition("#")
         path = (Path(path).parent/plain_name(Path(path).name)).as_posix() if path else "index.html"
         name = anchor.partition(".")[0]                                 # a method is shown with its class
+        if name.startswith("_"):                                        # what is not exported has no place to lead to
+            link.unwrap()
+            continue
         link["href"] = os.path.relpath(path, place.folder) + (name and f"#{name}")
     for link in soup.select('a[href$=".ipynb"]'):
         if urlsplit(link["href"]).netloc: continue

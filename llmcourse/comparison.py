@@ -153,6 +153,7 @@ def _some(split, most: int | None):
     "At most so many sentences, drawn at random: the files are sorted by product."
     return split if most is None or len(split) <= most else split.shuffle(seed=0).select(range(most))
 
+# %% ../nbs/4_choosing/49_comparison.ipynb #6bd365cb
 def measure(technique: str,                # a key of `CONTENDERS`
             seed: int,                     # for the head, the order and dropout
             epochs: int = 3,               # passes over the labelled sentences

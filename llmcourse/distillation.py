@@ -98,6 +98,7 @@ class Pupil(nn.Module):
         logits = self.model(input_ids, attention_mask=attention_mask).logits
         return Output(distillation_loss(logits, labels, self.temperature), logits)
 
+# %% ../nbs/2_fine_tuning/36_distillation.ipynb #e2fe9bce
 class StepBatches(ClassificationBatches):
     "So many batches of passes over the sentences, however many passes that takes; the last pass may be cut short."
     def __init__(self,
@@ -117,6 +118,7 @@ class StepBatches(ClassificationBatches):
 
     def fingerprint(self) -> str: return f"{super().fingerprint()} {self.steps} steps"
 
+# %% ../nbs/2_fine_tuning/36_distillation.ipynb #4b83fc01
 def distil(model: nn.Module,            # the pupil: a classifier of transformers or of the course; trained in place
            tokenizer,                   # its own
            texts: Sequence[str],        # labelled or not
@@ -244,6 +246,7 @@ def pupil_answers(pupil: str,           # `small` or `minilm`
     if not rows: raise ValueError(f"no pupil was trained with {wanted}; experiments/distillation.py says which were")
     return [np.array([int(digit) for digit in row[name]]) for row in sorted(rows, key=lambda row: row["seed"])]
 
+# %% ../nbs/2_fine_tuning/36_distillation.ipynb #7694c642
 def compare_pupils(split,                              # with the columns label and group
                    said: dict[str, list[np.ndarray]],  # for each contender what it says, once a seed
                    teacher: np.ndarray,                # (n,): what the teacher says

@@ -72,6 +72,7 @@ def _head(model) -> list:
         found = adapter if adapter and not output.weight.requires_grad else [output.weight]
     return found
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #9826003e
 def _by_heart(model, few: dict, config: TrainingConfig, steps: int) -> tuple[list[float], float]:
     "Losses on the same few sentences until they are halved, and how far the head moved in the first step."
     head = [(p, p.detach().clone()) for p in _head(model)]
@@ -192,6 +193,7 @@ def _check_plain(model) -> None:
     sick = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
     if sick: raise ValueError(f"{sick[0]} has numbers that are not finite; such a model is not stored, train it again")
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #81971797
 def _check_stored(model, folder: Path) -> None:
     "Open what was written, and raise `ValueError` for any tensor that came back as another."
     with torch.random.fork_rng(devices=[]):
@@ -202,6 +204,7 @@ def _check_stored(model, folder: Path) -> None:
             raise ValueError(f"{name} would not open as it is, so nothing was stored; if it shared its numbers with "
                              "another layer and no longer does, set config.tie_word_embeddings to False")
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #9eddde92
 def save_classifier(model,                # a transformers sequence classifier
                     tokenizer,            # the model's own
                     folder: str | Path,   # created, or replaced if it holds a checkpoint of the course and nothing else
@@ -287,6 +290,7 @@ def stored_few_labels() -> dict:
     "What `experiments/few_labels.py` wrote: `about` the runs, their `rows`, and answers with `all_labels`."
     return read_measured("few_labels")
 
+# %% ../nbs/2_fine_tuning/33_finetuning.ipynb #ba645fd6
 def few_labels(split,                      # the validation split that the stored predictions are about
                techniques: Sequence[str],  # such as `everything` or `LoRA`
                against: str = "probe",     # the technique to compare each with

@@ -61,6 +61,7 @@ def quiet():
         logging.set_verbosity(verbosity)
         if bars: logging.enable_progress_bar()
 
+# %% ../nbs/2_fine_tuning/30_pretrained.ipynb #cde84cd8
 def _locate(name: str) -> tuple[str, bool]:
     "What `from_pretrained` should open, and whether from this machine alone."
     if name == "minilm": return str(package_folder()), True

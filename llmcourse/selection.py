@@ -85,6 +85,7 @@ def _tensor(X) -> Tensor:
     where = np.stack([X.row, X.col])
     return torch.sparse_coo_tensor(where, X.data, X.shape, dtype=torch.float64, check_invariants=True).coalesce()
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #c3250b75
 def _check_answers(kind: str, X: Tensor, y: Tensor, w: Tensor, n_labels: int, penalty: float) -> None:
     "Raise `ValueError` for vectors, answers, weights or a penalty that no head can be fitted to."
     if not len(X) == len(y) == len(w):
@@ -97,6 +98,7 @@ def _check_answers(kind: str, X: Tensor, y: Tensor, w: Tensor, n_labels: int, pe
     odd = y[(y != y.round()) | (y < 0) | (y >= n_labels)]
     if len(odd): raise ValueError(f"the labels hold {odd[0]:g}; {n_labels} labels have the ids 0 to {n_labels - 1}")
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #60f36895
 def fit_linear_head(kind: str,           # one of `HEAD_KINDS`
                     X,                   # (n, width): a vector a text, an array or a sparse matrix
                     y: Sequence,         # (n,): numbers for regression, else label ids
@@ -157,6 +159,7 @@ class Family:
     metric: str          # what evaluation reports
     why: str             # the reason, in a sentence
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #0335acb6
 def _check_task(task: str, n_examples: int, n_labels: int | None, ordered: bool, heads: dict) -> None:
     if task not in heads: raise ValueError(f"no task {task!r}; choose one of {', '.join(heads)}")
     if not isinstance(n_examples, Integral) or n_examples < 1:
@@ -166,6 +169,7 @@ def _check_task(task: str, n_examples: int, n_labels: int | None, ordered: bool,
     if ordered and task != "text-classification":
         raise ValueError(f"ordered is for text-classification; leave it out for {task}")
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #0b5fb810
 def choose_family(task: str,                    # `text-regression`, `text-classification` or `text-generation`
                   n_examples: int,              # examples to learn from, labelled ones where the task has labels
                   n_labels: int | None = None,  # categories; for classification only

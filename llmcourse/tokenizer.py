@@ -5,11 +5,13 @@
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #c62872f0
 from __future__ import annotations
 
+import gzip
 import heapq
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from html import escape
+from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
@@ -17,13 +19,13 @@ import regex
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from .data import atomic_path
+from .data import atomic_path, check_sha256
 from .deduplication import check_text
 
 # %% auto #0
 __all__ = ['END', 'PAD', 'WORD', 'BYTE_ORDER', 'MAX_WORD', 'pre_tokenize', 'number_tokens', 'merge_pair', 'learn_merges',
            'cut_word', 'BPE', 'save_gpt2_files', 'load_gpt2_files', 'save_tokenizer_json', 'load_tokenizer_json',
-           'token_boxes', 'train_tokenizer']
+           'gpt2_files', 'token_boxes', 'train_tokenizer']
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #12f869db
 END, PAD = "<|endoftext|>", "<|pad|>"     # ids 0 and 1: a border between texts, and filler never looked at
@@ -371,6 +373,21 @@ def load_tokenizer_json(path: str | Path,   # of a byte-level BPE with GPT-2's w
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a tokenizer.json: {type(error).__name__} {error}") from None
     return _from_vocabulary(vocabulary | added, pairs, list(added), f"{path}, merge", 0)
+
+# %% ../nbs/1_from_scratch/13_tokenizer.ipynb #0c3b67e2
+_GPT2 = {"encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+         "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"}
+
+def gpt2_files(folder: str | Path,        # gets the two files
+               ) -> tuple[Path, Path]:    # `encoder.json` and `vocab.bpe`
+    "Write the two files that GPT-2 was published with. Raises `ValueError` if they are not the same to the byte."
+    merges = gzip.decompress(files("llmcourse").joinpath("borrowed/gpt2_vocab.bpe.gz").read_bytes())
+    made = [line.replace(" ", "") for line in merges.decode().removesuffix("\n").split("\n")[1:]]
+    tokens = [*(_SIGN[byte] for byte in BYTE_ORDER), *made, END]
+    vocabulary = json.dumps({token: number for number, token in enumerate(tokens)}).encode()
+    for (name, digest), content in zip(_GPT2.items(), (vocabulary, merges)):
+        (Path(folder)/name).write_bytes(check_sha256(content, digest, name))
+    return Path(folder)/"encoder.json", Path(folder)/"vocab.bpe"
 
 # %% ../nbs/1_from_scratch/13_tokenizer.ipynb #325c4edb
 def token_boxes(tokenizer: BPE,   # cuts the text

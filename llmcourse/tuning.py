@@ -44,12 +44,6 @@ def sweep(run: Callable[[dict, int], dict],  # called with a setting and a seed;
     return rows
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #3478cc05
-class RangeTest(NamedTuple):
-    "What a range test saw."
-    rates: list[float]   # rising by the same factor at each step
-    losses: list[float]  # the loss before each step
-    suggestion: float    # the rate where the smoothed loss falls most steeply
-
 def _rising_losses(model: nn.Module, batches, rates: list[float], config: TrainingConfig) -> list[float]:
     "The loss before each step, while the learning rate rises, until the loss explodes. Changes the model."
     optimizer, device, losses = make_optimizer(model, config), next(model.parameters()).device, []
@@ -63,6 +57,13 @@ def _rising_losses(model: nn.Module, batches, rates: list[float], config: Traini
         optimizer.step()
         optimizer.zero_grad()
     return losses
+
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #537376aa
+class RangeTest(NamedTuple):
+    "What a range test saw."
+    rates: list[float]   # rising by the same factor at each step
+    losses: list[float]  # the loss before each step
+    suggestion: float    # the rate where the smoothed loss falls most steeply
 
 def range_test(model: nn.Module,     # called as model(**batch); stays as it is
                batches,              # a function of the step with a length
@@ -123,6 +124,7 @@ class Range:
         value = math.exp(rng.uniform(math.log(low), math.log(high))) if self.log else rng.uniform(low, high)
         return min(max(round(value), int(self.low)), int(self.high)) if self.whole else float(value)
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #4f990781
 Space = dict[str, Range | Sequence]  # name → a range, or a list of values
 Run = Callable[[dict, Callable[[float], None]], float]  # setting, report → loss; it may call report(loss) on the way
 
@@ -133,6 +135,7 @@ def draw(space: Space,              # what may be chosen
     return {name: choice.draw(rng) if isinstance(choice, Range) else choice[int(rng.integers(len(choice)))]
             for name, choice in space.items()}
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #315d4171
 def _loss_of(run: Run, setting: dict, report: Callable[[float], None]) -> float:
     "The loss of one setting; infinite where training diverged or the loss is NaN."
     try: loss = float(run(setting, report))
@@ -170,6 +173,7 @@ def _suggest(trial, space: Space) -> dict:
         return trial.suggest_float(name, c.low, c.high, log=c.log)
     return {name: one(name, c) for name, c in space.items()}
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #41eb259d
 def _open_study(storage: Path, name: str, space: Space):
     import optuna
     loudness = optuna.logging.get_verbosity()
@@ -190,34 +194,7 @@ def finished(study,           # what `tune` returned
     from optuna.trial import TrialState
     return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
-def tune(run: Run,                      # trains one setting, calls report(loss) after each epoch, returns its loss
-         space: Space,                  # what may be chosen
-         storage: str | Path,           # an SQLite file; if it exists the search goes on
-         trials: int = 20,              # until so many have finished, earlier calls included
-         minutes: float | None = None,  # start no further trial after so many minutes of this call
-         name: str = "tuning",          # the study's name in the file
-         seed: int = 0,                 # fixes the suggestions
-         ):                             # an `optuna.Study`: .best_params, .best_value, .trials
-    """Search with TPE and median pruning. Interrupt it at any time: the same call goes on and finds the same.
-
-    A run that diverges, or whose loss is NaN, has an infinite loss. Raises `ValueError` for a budget without meaning,
-    another space, a file that is no database, and while another process searches."""
-    _check_budget(trials, minutes)
-    try: from optuna.exceptions import StorageInternalError
-    except ImportError as error: raise ImportError("the search needs Optuna: pip install optuna") from error
-    from sqlalchemy.exc import SQLAlchemyError
-    storage = Path(storage)
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(f"{storage}.lock", timeout=0): return _tune(run, space, storage, trials, minutes, name, seed)
-    except Timeout as error:
-        raise ValueError(f"another process is tuning into {storage}; wait for it, or choose another file") from error
-    except (SQLAlchemyError, StorageInternalError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(f"{storage} cannot be used as a database of trials ({reason}). Free the disk or close the "
-                         "program that uses the file and run this again, or choose another file; finished trials are "
-                         "kept") from error
-
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #5c951128
 def _run_trial(study, run: Run, space: Space) -> None:
     "Ask Optuna for one setting, run it, tell how it ended."
     import optuna
@@ -245,6 +222,35 @@ def _tune(run: Run, space: Space, storage: Path, trials: int, minutes: float | N
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=_digest(seed, done))
         _run_trial(study, run, space)
     return study
+
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #29edbd89
+def tune(run: Run,                      # trains one setting, calls report(loss) after each epoch, returns its loss
+         space: Space,                  # what may be chosen
+         storage: str | Path,           # an SQLite file; if it exists the search goes on
+         trials: int = 20,              # until so many have finished, earlier calls included
+         minutes: float | None = None,  # start no further trial after so many minutes of this call
+         name: str = "tuning",          # the study's name in the file
+         seed: int = 0,                 # fixes the suggestions
+         ):                             # an `optuna.Study`: .best_params, .best_value, .trials
+    """Search with TPE and median pruning. Interrupt it at any time: the same call goes on and finds the same.
+
+    A run that diverges, or whose loss is NaN, has an infinite loss. Raises `ValueError` for a budget without meaning,
+    another space, a file that is no database, and while another process searches."""
+    _check_budget(trials, minutes)
+    try: from optuna.exceptions import StorageInternalError
+    except ImportError as error: raise ImportError("the search needs Optuna: pip install optuna") from error
+    from sqlalchemy.exc import SQLAlchemyError
+    storage = Path(storage)
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{storage}.lock", timeout=0): return _tune(run, space, storage, trials, minutes, name, seed)
+    except Timeout as error:
+        raise ValueError(f"another process is tuning into {storage}; wait for it, or choose another file") from error
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"{storage} cannot be used as a database of trials ({reason}). Free the disk or close the "
+                         "program that uses the file and run this again, or choose another file; finished trials are "
+                         "kept") from error
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #2e32e911
 def draw_trials(trials: list[dict],  # settings with their `loss`

@@ -30,6 +30,9 @@ def python(wheel, tmp_path_factory) -> Path:
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"llmcourse/{path.name}" for path in (ROOT/"llmcourse").glob("*.py")} <= set(names)
+    folders = [ROOT/"llmcourse"/name for name in ("borrowed", "course_gpt", "measured", "templates")]
+    data = [path for folder in folders for path in folder.iterdir()]
+    assert {path.relative_to(ROOT).as_posix() for path in data if path.is_file()} <= set(names)
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"llmcourse"}
     assert any(name.endswith("LICENSE") for name in names)
 

@@ -68,7 +68,7 @@ def test_code_is_in_sync_with_notebooks(copy):
 
 
 def test_every_module_has_a_lesson():
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "_modidx", *modules()}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "_modidx", *modules()}
 
 
 def test_notebooks_are_clean(copy):
@@ -214,3 +214,17 @@ def test_every_word_is_defined_once_and_used_where_it_says():
     wrong = [f"{term}: lesson {n}" for term, sentence in terms().items()
              for n in map(int, re.findall(r"Lesson (\d+)\.", sentence)) if stems[term] not in prose.get(n, "")]
     assert wrong == []
+
+
+@each_lesson
+def test_asserts_say_what_was_expected(path):
+    mute = [ast.unparse(node)[:80] for code in code_cells(path) for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Assert) and node.msg is None]
+    assert mute == [], "give each a message, or use same, close or rejects of llmcourse.practice"
+
+
+@pytest.mark.parametrize("path", lessons.lessons(), ids=lambda path: path.name)
+def test_links_name_the_lesson_they_lead_to(path):
+    prose = "\n".join(cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown")
+    linked = re.findall(r"\[(?:[Ll]esson )?(\d+)\]\((?:[^()\s]*/)?(\d+)_\w+\.ipynb", prose)
+    assert [pair for pair in linked if int(pair[0]) != int(pair[1])] == []

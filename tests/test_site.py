@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from cloud import links
 from conftest import BUILT, ROOT, build_once, run
 from lessons import NBS, lessons
 from test_project import exported, modules
@@ -146,6 +147,14 @@ def test_pages_are_light_and_figures_have_words(site, pages):
         if size > 1_000_000: heavy.append(f"{path.relative_to(site)}: {size:,} bytes")
         silent += [f"{path.relative_to(site)}: {image['src']}" for image in page.select("img") if not image.get("alt")]
     assert (heavy, silent) == ([], [])
+
+
+def test_every_lesson_opens_in_colab_and_binder(site, pages):
+    for path in lessons():
+        if path.name == "index.ipynb": continue
+        said = {link.get_text(strip=True): link["href"] for link in pages[page_of(path, site)].select(".toc-actions a")}
+        assert links(path).items() <= said.items(), path.name
+        assert (site/links(path)["Open in Colab"].partition("/gh-pages/")[2]).is_file(), path.name
 
 
 def test_robots_and_readers_find_their_way(site, pages):

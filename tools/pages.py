@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
+from cloud import add_links, write_notebooks
 from latex2mathml.converter import convert
 from lessons import NBS, lessons, number, read
 from PIL import Image
@@ -68,6 +69,9 @@ def local_links(soup, place: Place) -> None:
         path, _, anchor = link["href"].removeprefix(place.published).partition("#")
         path = (Path(path).parent/plain_name(Path(path).name)).as_posix() if path else "index.html"
         name = anchor.partition(".")[0]                                 # a method is shown with its class
+        if name.startswith("_"):                                        # what is not exported has no place to lead to
+            link.unwrap()
+            continue
         link["href"] = os.path.relpath(path, place.folder) + (name and f"#{name}")
     for link in soup.select('a[href$=".ipynb"]'):
         if urlsplit(link["href"]).netloc: continue
@@ -372,11 +376,13 @@ def finish_site(site: Path, published: str) -> None:
     "Finish all pages in a folder; `published` is the address where the site will be."
     rename_pages(site)
     offline_styles(site)
+    write_notebooks(site, published)
     titles, notebooks = numbered_titles(), {plain_name(path.stem): path for path in lessons()}
     for path in sorted(site.rglob("*.html")):
         soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         place = Place(path, site, notebooks.get(path.stem), published)
         for step in STEPS: step(soup, place)
+        add_links(soup, place)
         number_titles(soup, place, titles)
         path.write_text(str(soup), encoding="utf-8")
     number_search(site, titles)

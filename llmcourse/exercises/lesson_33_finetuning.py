@@ -164,7 +164,7 @@ EXERCISES = [
         learning a few sentences by heart, and the label `noise`. Write `missed`. It returns, in this order, the names
         of the checks that are not passed: `"start"` needs a loss of at most 1.5 ln(n_labels), `"head"` a move above
         0, `"heart"` an end of at most half the start, `"noise"` at most 0.05. A figure that is NaN passes nothing.
-        """, missed, inputs=_draw_checks, imports="import math",
+        """, missed, inputs=_draw_checks, rounds=24, imports="import math",
         hints=("Write down for each check when it is passed, and list those that are not.",
                "NaN is neither above nor below anything: `nan > 1` and `nan <= 1` are both False. So `not x <= bound` "
                "is not the same as `x > bound`."),

@@ -171,7 +171,7 @@ EXERCISES = [
         Write `one_rater(ratings, rater)`. It returns two labels: the answer of the rater with that number, and the
         truth by which it is judged, the label of the mean of all *other* ratings. A rating of 0.5 or more is label 2,
         of -0.5 or less label 0, and label 1 between them.
-        """, one_rater, inputs=_draw_ratings,
+        """, one_rater, inputs=_draw_ratings, rounds=24,
         hints=("Take the rater out of the list first: `ratings[:rater] + ratings[rater + 1:]`.",
                "Average the others, and then turn the mean into a label, with the same thresholds as for the rater."),
         mistakes=(Mistake(_all_judge, "The rater is among the judges, so everybody agrees a little with themselves."),

@@ -122,7 +122,7 @@ EXERCISES = [
         *From scratch needs most seconds* says that each difference to another technique is above zero. `intervals`
         holds one pair (low, high) for each difference. Write `needs_most(intervals)`: `"no"` if one interval lies
         wholly below zero, `"yes"` if all lie wholly above it, else `"undecided"`.
-        """, needs_most, inputs=_draw_intervals,
+        """, needs_most, inputs=_draw_intervals, rounds=30,
         hints=("What does a single interval below zero do to a claim about *every* other technique?",
                "Ask for a counterexample first (`any`), then for the proof (`all`). What is left is undecided."),
         mistakes=(Mistake(_one_is_enough, "One difference above zero is enough for it; the claim is about all of "

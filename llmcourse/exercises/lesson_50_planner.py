@@ -102,7 +102,7 @@ def _draw_table(rng):
     minutes, f1 = rng.permutation([1, 2, 4, 8]), rng.permutation([0.5, 0.6, 0.65, 0.7])
     table = [{"technique": name, "macro_f1": float(f), "minutes": int(m)}
              for name, f, m in zip(("probe", "LoRA", "everything", "prefix"), f1, minutes)]
-    return table, float(rng.choice([0.55, 0.65, 0.8], p=[0.5, 0.3, 0.2])), int(rng.choice([1, 3, 5, 9]))
+    return table, float(rng.choice([0.55, 0.65, 0.8], p=[0.4, 0.4, 0.2])), int(rng.choice([1, 3, 5]))
 
 
 def halves_agree(ratings: list[list[float]]) -> float:
@@ -217,7 +217,7 @@ EXERCISES = [
         "Refuse, do not bend", """
         `choose` should raise `ValueError` if no technique reaches the target in time. It bends the wish instead. Mend
         it: the message should name the wish that excludes everything.
-        """, choose, kind="mend", inputs=_draw_table,
+        """, choose, kind="mend", inputs=_draw_table, rounds=40,
         hints=("What does `or table` do when the list in front of it is empty?",
                "Ask in two steps: who reaches the target? And who of them in time? Raise the error where a list is "
                "empty."),

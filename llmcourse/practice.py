@@ -436,15 +436,18 @@ def _question_widgets(widgets, number, question, key) -> list:
     "A question, its choices, and the place where the reason appears."
     choices = question.choices()
     title = widgets.HTML(f"<b>Question {number}.</b> {_marked(question.text)}")
-    buttons = widgets.RadioButtons(options=[choice.replace("`", "") for choice, *_ in choices], index=None,
-                                   layout=widgets.Layout(width="auto"))
+    buttons = [widgets.RadioButtons(options=[choice.replace("`", "")], index=None, layout=widgets.Layout(width="auto"))
+               for choice, *_ in choices]        # one widget each: JupyterLab keeps the arrow keys to itself
     reason = widgets.HTML()
     def chosen(change):
-        _, why, right = choices[change["new"]]
+        if change["new"] is None: return         # another choice took its place
+        at = buttons.index(change["owner"])
+        for other in buttons[:at] + buttons[at + 1:]: other.index = None
+        _, why, right = choices[at]
         record(key, "right" if right else "wrong")
         reason.value = f"<b>{'Right.' if right else 'No.'}</b> {_marked(why)}"
-    buttons.observe(chosen, "index")
-    return [title, buttons, reason]
+    for button in buttons: button.observe(chosen, "index")
+    return [title, *buttons, reason]
 
 # %% ../nbs/1_from_scratch/00_practice.ipynb #c131a261
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def difference(got,                       # what a program returned
                ) -> str:                  # the first difference in words; empty if there is none
     "Where two values part: type, shape, item, row, character. Arrays may be numpy's or torch's."
     if got is expected: return ""
+    if isinstance(expected, np.generic): expected = expected.item()      # a single number of numpy is a number
+    if isinstance(got, np.generic): got = got.item()
     if hasattr(expected, "dtype") and hasattr(expected, "shape"):
         return _array_difference(got, expected, tolerance, where)
     if isinstance(expected, Mapping): return _mapping_difference(got, expected, tolerance, where)
@@ -515,7 +517,8 @@ def lesson_cells(lesson: int, # number
 
 EXERCISES_INTRODUCTION = """## Exercises
 
-Replace the dots, run the cell, and read what the check says. `hint("{first}")` gives a hint, then the next one."""
+Run the next cell first. Then replace the dots of an exercise, run its cell, and read what the check says.
+`hint("{first}")` gives a hint, then the next one."""
 QUESTIONS_INTRODUCTION = "## Questions\n\nChoose an answer; each says why it is right or wrong."
 
 def _folded(exercise) -> str:

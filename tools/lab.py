@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,16 +21,6 @@ LAB = ROOT/"lab"
 def digest(content: bytes) -> str:
     "The hash of what a file holds."
     return hashlib.sha256(content).hexdigest()
-
-
-def unfolded(content: bytes) -> bytes:
-    "A lesson with the imports of its exercises in sight: JupyterLab's arrow keys pass over a folded cell."
-    try: lesson = json.loads(content)
-    except ValueError: return content
-    for cell in lesson["cells"]:
-        if re.search(r"^from llmcourse\.practice import .*\bhint\b", "".join(cell["source"]), re.M):
-            cell["metadata"].pop("jupyter", None)
-    return (json.dumps(lesson, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -50,7 +39,7 @@ def copy_lessons(source: Path, lab: Path) -> dict[str, list[str]]:
     shutil.copytree(source/"images", lab/"images", dirs_exist_ok=True)
     for path in sorted(source.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts: continue
-        name, content = path.relative_to(source).as_posix(), unfolded(path.read_bytes())
+        name, content = path.relative_to(source).as_posix(), path.read_bytes()
         found = digest(content)
         target = lab/name
         if copied.get(name) == found and target.exists(): continue

@@ -89,7 +89,7 @@ def clean(nb) -> None:
     "Strip what nbdev strips, in place, keeping the marks that the lesson ran; name the kernel and fold the imports."
     for cell in nb.cells:
         cell.metadata.pop("jupyter", None)
-        if cell.cell_type != "code" or not holds_imports_only(cell.source): continue
+        if cell.cell_type != "code" or in_exercises(cell) or not holds_imports_only(cell.source): continue
         cell.metadata["jupyter"] = {"source_hidden": True}
     clean_nb(nb, allowed_metadata_keys=["executed", "practised"], allowed_cell_metadata_keys=["jupyter"])
     nb.metadata["kernelspec"] = {"display_name": "python3", "language": "python", "name": "python3"}

@@ -2,21 +2,18 @@
 (() => {
   "use strict";
 
-  // ---- search: every word must occur, titles count most, and a lesson stands before what it exports
+  // ---- search: every word must occur; headings count most, then the words side by side, then a lesson before its exports
   if (window.Fuse) {
-    const Plain = window.Fuse;
-    window.Fuse = class extends Plain {
-      constructor(entries, options) {
-        super(entries, { ...options, useExtendedSearch: true, threshold: 0.2, ignoreFieldNorm: true,
-          keys: [{ name: "title", weight: 4 }, { name: "section", weight: 2 }, { name: "text", weight: 1 }] });
+    const plain = (text) => (text || "").toLowerCase().replace(/[-–]/g, " ");
+    window.Fuse = class {
+      constructor(entries) {
+        this.known = entries.map((item) => ({ item, head: plain(`${item.title} ${item.section}`), text: plain(item.text) }));
       }
       search(query, options) {
-        const words = query.trim().toLowerCase().split(/\s+/).filter(Boolean);
-        const phrase = words.join(" ").replace(/[-–]/g, " ");
-        const text = ({ item }) => [item.title, item.section, item.text].join(" ").toLowerCase().replace(/[-–]/g, " ");
-        const rank = (hit) => (text(hit).includes(phrase) ? 0 : 2)
-          + (/^(def|class) /.test(hit.item.text.trim()) ? 1 : 0) + hit.score;
-        const found = super.search(words.map((word) => `'${word}`).join(" "));
+        const phrase = plain(query).trim().replace(/\s+/g, " "), words = phrase.split(" ").filter(Boolean);
+        const rank = ({ item, head, text }) => (head.includes(phrase) ? 0 : text.includes(phrase) ? 2 : 4)
+          + (words.some((word) => head.includes(word)) ? 0 : 1) + (/^(def|class) /.test(item.text.trim()) ? 1.5 : 0);
+        const found = this.known.filter(({ head, text }) => words.every((word) => head.includes(word) || text.includes(word)));
         return found.sort((a, b) => rank(a) - rank(b)).slice(0, (options || {}).limit || 20);
       }
     };

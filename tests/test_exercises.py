@@ -63,6 +63,21 @@ def test_empty_cell_is_no_answer(exercise):
     assert verdict.state == expected, verdict
 
 
+def definitions(code: str, nodes=(ast.FunctionDef, ast.Assign)) -> dict[str, str]:
+    "What a piece of code defines at its top, each as normal Python."
+    named = lambda node: getattr(node, "name", None) or getattr(node.targets[0], "id", "")
+    return {named(node): ast.unparse(node) for node in ast.parse(code).body if isinstance(node, nodes)}
+
+
+@each_exercise
+def test_what_the_cell_gives_is_what_the_check_uses(exercise):
+    "A helper that stands in the cell and in the bank is one and the same."
+    bank = ROOT/"llmcourse"/"exercises"/f"{BANKS[int(exercise.id.split('.')[0])]}.py"
+    ours, theirs = definitions(bank.read_text(encoding="utf-8")), definitions(answer_cell(exercise))
+    own = exercise.solution.__name__ if exercise.inputs else "answer"
+    assert [name for name in theirs if name != own and name in ours and theirs[name] != ours[name]] == []
+
+
 @each_exercise
 def test_exercise_has_its_parts(exercise):
     assert exercise.kind in KINDS and exercise.title and exercise.task.strip()

@@ -1,4 +1,5 @@
 "Turn text into numbers."
+import inspect
 import math
 from collections import Counter
 from itertools import chain
@@ -255,19 +256,12 @@ EXERCISES = [
         that was learned first, wherever it stands, from left to right; look again. For simplicity the tokens are
         letters, not bytes.
         """, cut, inputs=_word_and_merges, rounds=24,
-        stub='''
-        def joined(tokens, pair):
-            "Join a pair wherever it stands, from left to right."
-            found = []
-            for token in tokens:
-                if found and (found[-1], token) == tuple(pair): found[-1] += token
-                else: found.append(token)
-            return found
+        stub=inspect.getsource(joined) + """
 
-        def cut(word: str, merges: list[tuple[str, str]]) -> list[str]:
-            "The tokens of a word: join pairs that have a merge, the earliest learned first, until no pair has one."
-            ...
-        ''',
+def cut(word: str, merges: list[tuple[str, str]]) -> list[str]:
+    "The tokens of a word: join pairs that have a merge, the earliest learned first, until no pair has one."
+    ...
+""",
         hints=("Make a dictionary from each merge to its place in the list: its rank.",
                "In a `while` loop, collect the pairs of `zip(tokens, tokens[1:])` that have a rank; stop if there is "
                "none.",

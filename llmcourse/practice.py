@@ -231,9 +231,24 @@ def examine(exercise: Exercise,       # see `find_exercise`
     if answer is None or _has_dots(answer) or (exercise.inputs and callable(answer) and _is_empty(answer)):
         return Verdict("empty", "no answer yet")
     if exercise.inputs: wrong = _try_function(exercise, answer, seed)
-    elif exercise.verify: wrong = exercise.verify(answer)
+    elif exercise.verify: wrong = _verify_form(exercise, answer) or _verify(exercise, answer)
     else: wrong = _compare_value(exercise, answer)
     return Verdict("wrong", wrong) if wrong else Verdict("right", "right")
+
+def _verify_form(exercise, answer) -> str:
+    "Whether an open answer has the form of the empty cell: a dictionary with the same keys."
+    blank = next((node.value for node in ast.parse(answer_cell(exercise)).body
+                  if isinstance(node, ast.Assign) and node.targets[0].id == "answer"), None)
+    if not isinstance(blank, ast.Dict): return ""
+    keys = [ast.literal_eval(key) for key in blank.keys]
+    if isinstance(answer, dict) and set(answer) == set(keys): return ""
+    return f"the answer is a dictionary with the keys {', '.join(map(repr, keys))}, as in the empty cell"
+
+def _verify(exercise, answer) -> str:
+    "What is wrong with an open answer; one that cannot be read is wrong too, and costs no traceback."
+    try: return exercise.verify(answer)
+    except Exception as error:
+        return f"the answer cannot be read ({type(error).__name__}: {error}); compare its form with the empty cell"
 
 def _has_dots(answer) -> bool:
     "Whether the dots of the empty cell still stand somewhere in an answer."

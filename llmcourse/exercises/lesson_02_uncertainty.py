@@ -105,8 +105,6 @@ def look_for_a_month() -> dict:
 def _judge(answer) -> str:
     "Whether the three shares can be right, and the rule follows from them."
     ways = ("once", "daily", "bounded")
-    if not isinstance(answer, dict) or set(answer) != {*ways, "rule for looking daily"}:
-        return "the answer is a dictionary with the keys once, daily, bounded and rule for looking daily"
     if not all(isinstance(answer[way], (list, tuple)) and len(answer[way]) >= 3 for way in ways):
         return "play each at least three times with other seeds, so that one sees how far the shares move"
     if not all(0 <= share <= 1 for way in ways for share in answer[way]):

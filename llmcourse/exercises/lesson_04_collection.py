@@ -190,8 +190,6 @@ def compare_readers() -> dict:
 def _judge(answer) -> str:
     "Whether the recalls can be right, and the reader follows from them."
     names = ("html_text", "main_text")
-    if not isinstance(answer, dict) or set(answer) != {*names, "reader"}:
-        return "the answer is a dictionary with the keys html_text, main_text and reader"
     if not all(isinstance(answer[name], (list, tuple)) and len(answer[name]) >= 10 for name in names):
         return "read at least ten pages with each reader; one page may be an exception"
     if not all(0 <= recall <= 1 for name in names for recall in answer[name]):

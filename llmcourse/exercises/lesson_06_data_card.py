@@ -130,8 +130,6 @@ def compare_panels() -> dict:
 def _judge_panels(answer) -> str:
     "Whether the shares fall with the raters, and the choice follows them."
     sizes = {1, 3, 5, 10, 20}
-    if not isinstance(answer, dict) or set(answer) != {"amazon", "editorials", "needed"}:
-        return "the answer is a dictionary with the keys amazon, editorials and needed"
     for source in ("amazon", "editorials"):
         shares = answer[source]
         if not isinstance(shares, dict) or set(shares) != sizes:
@@ -170,8 +168,6 @@ def remove_marks() -> dict:
 
 def _judge_marks(answer) -> str:
     "Whether the marks are gone and the verdict fits."
-    if not isinstance(answer, dict) or set(answer) != {"rule", "words", "still works"}:
-        return "the answer is a dictionary with the keys rule, words and still works"
     rule, words = answer["rule"], answer["words"]
     if not all(isinstance(part, dict) and set(part) == {"before", "after"} for part in (rule, words)):
         return "rule and words each have the keys before and after"

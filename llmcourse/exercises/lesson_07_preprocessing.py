@@ -131,8 +131,6 @@ def compare_cleaning() -> dict:
 
 def _judge(answer) -> str:
     "Whether there are enough scores, they are plausible, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"kept", "stripped", "better"}:
-        return "the answer is a dictionary with the keys kept, stripped and better"
     kept, stripped = answer["kept"], answer["stripped"]
     if not all(isinstance(scores, list) and len(scores) >= 10 for scores in (kept, stripped)):
         return "a single split may favour either; give at least ten scores of each, such as five folds of two seeds"

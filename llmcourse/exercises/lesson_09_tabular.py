@@ -149,8 +149,6 @@ def compare_holes() -> dict:
 
 def _judge(answer) -> str:
     "Whether the figures are of three seeds, and what is said of the signs follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"bias", "gain", "changes sign"}:
-        return "the answer is a dictionary with the keys bias, gain and changes sign"
     bias, gain = answer["bias"], answer["gain"]
     if not all(isinstance(part, dict) and set(part) == {"negative", "positive"} for part in (bias, gain)):
         return "bias and gain each have the keys negative and positive: which ratings are lost"

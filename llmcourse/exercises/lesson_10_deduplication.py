@@ -171,8 +171,6 @@ def compare_thresholds() -> dict:
 
 def _judge(answer) -> str:
     "Whether the figures are shares that fit together, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"caught", "lost", "best"}:
-        return "the answer is a dictionary with the keys caught, lost and best"
     caught, lost = answer["caught"], answer["lost"]
     wanted = {0.8, 0.65, 0.5}
     if not all(isinstance(d, dict) and set(d) == wanted for d in (caught, lost)):

@@ -159,8 +159,6 @@ KINDS = ("movies", "tweets")
 
 def _judge_abroad(answer) -> str:
     "Whether the figures can be right, and whether the choice follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"bytes per token", "extra tokens", "dearer abroad"}:
-        return "the answer is a dictionary with the keys 'bytes per token', 'extra tokens' and 'dearer abroad'"
     carried, extra = answer["bytes per token"], answer["extra tokens"]
     if set(carried) != {(a, b) for a in KINDS for b in KINDS} or set(extra) != set(KINDS):
         return "four pairs (trained on, measured on) are needed, and the extra tokens of both kinds of text"
@@ -201,8 +199,6 @@ SIZES = (512, 1024, 2048, 4096)
 
 def _judge_size(answer) -> str:
     "Whether the figures can be right, and whether the choice follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"bytes per token", "rare", "size"}:
-        return "the answer is a dictionary with the keys 'bytes per token', 'rare' and 'size'"
     carried, rare = answer["bytes per token"], answer["rare"]
     if sorted(carried) != sorted(SIZES) or sorted(rare) != sorted(SIZES): return f"measure all of {SIZES}"
     if any(carried[a] >= carried[b] for a, b in zip(SIZES, SIZES[1:])):

@@ -91,8 +91,6 @@ _TABLE = {"plain": {4: [0.38, 0.39, 0.38], 256: [0.87, 0.86, 0.87]},
 
 def _judge(answer) -> str:
     "Whether the figures are a learner's own, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"plain", "divided", "harmed more"}:
-        return "the answer is a dictionary with the keys plain, divided and harmed more"
     rows = [answer["plain"], answer["divided"]]
     if not all(isinstance(row, dict) and set(row) == {4, 256} for row in rows):
         return "plain and divided each hold a dictionary with the widths 4 and 256"

@@ -115,8 +115,6 @@ def reorder_without_rope() -> dict:
 
 def _judge(answer) -> str:
     "Whether the figures are a learner's own, and the conclusion follows them."
-    if not isinstance(answer, dict) or set(answer) != {1, 4, "sees the order"}:
-        return "the answer is a dictionary with the keys 1, 4 and 'sees the order'"
     if not all(isinstance(answer[n], list) and len(answer[n]) >= 3 for n in (1, 4)):
         return "measure each depth on at least three models: change the seed"
     if max(answer[1]) > 1e-3:

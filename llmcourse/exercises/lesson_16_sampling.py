@@ -91,8 +91,6 @@ def write_chains() -> dict:
 
 def _judge(answer) -> str:
     "Whether the figures are a learner's own, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"greedy", "drawn", "runs in circles"}:
-        return "the answer is a dictionary with the keys greedy, drawn and 'runs in circles'"
     if not all(isinstance(answer[how], list) and len(answer[how]) >= 3 for how in ("greedy", "drawn")):
         return "try at least three random models: one may be an exception"
     if not all(0 < share <= 1 for how in ("greedy", "drawn") for share in answer[how]):

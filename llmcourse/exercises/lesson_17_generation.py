@@ -114,8 +114,6 @@ def compare_growth() -> dict:
 
 def _judge(answer) -> str:
     "Whether the figures are a learner's own, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"again", "kept", "suffers from length"}:
-        return "the answer is a dictionary with the keys again, kept and 'suffers from length'"
     if not all(isinstance(answer[way], dict) and set(answer[way]) == {128, 2048} for way in ("again", "kept")):
         return "again and kept each hold a dictionary with the lengths 128 and 2048"
     if not all(isinstance(t, list) and len(t) >= 3 for way in ("again", "kept") for t in answer[way].values()):

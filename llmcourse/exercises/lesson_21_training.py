@@ -162,8 +162,6 @@ def compare_warm_up() -> dict:
 
 def _judge(answer) -> str:
     "Whether the choice follows from three seeds a side."
-    if not isinstance(answer, dict) or set(answer) != {"without", "with", "better"}:
-        return "the answer is a dictionary with the keys without, with and better"
     losses = {name: answer[name] for name in ("without", "with")}
     if not all(isinstance(found, list) and len(found) >= 3 for found in losses.values()):
         return "train with at least three seeds a side: one run may be lucky"

@@ -96,8 +96,6 @@ def compare_two_ways() -> dict:
 
 def _judge(answer) -> str:
     "Whether both rules were tried in enough worlds, and the choice follows."
-    if not isinstance(answer, dict) or set(answer) != {"apart", "paired", "finds more"}:
-        return "the answer is a dictionary with the keys apart, paired and finds more"
     tries = [answer["apart"], answer["paired"]]
     if not all(isinstance(t, list) and len(t) >= 30 for t in tries):
         return "count over at least 30 worlds: in a single one, either rule may be lucky"

@@ -95,8 +95,6 @@ def compare_heads() -> dict:
 
 def _judge(answer) -> str:
     "Whether there are enough draws and the choice follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"classification", "ordinal", "better"}:
-        return "the answer is a dictionary with the keys classification, ordinal and better"
     found = {kind: answer[kind] for kind in ("classification", "ordinal")}
     if not all(isinstance(values, list) and len(values) >= 10 for values in found.values()):
         return "compare over at least 10 draws: with 40 rows, a single draw is mostly luck"

@@ -96,8 +96,6 @@ def compare_searches() -> dict:
 
 def _judge(answer) -> str:
     "Whether there are enough worlds and the choice follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"grid", "random", "better"}:
-        return "the answer is a dictionary with the keys grid, random and better"
     found = {name: answer[name] for name in ("grid", "random")}
     if not all(isinstance(values, list) and len(values) >= 30 for values in found.values()):
         return "try at least 30 worlds: in a single one, the grid may happen to hit the minimum"

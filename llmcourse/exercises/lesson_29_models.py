@@ -92,9 +92,6 @@ def flip_bits() -> dict:
 
 def _judge_flips(answer) -> str:
     "Whether the figures can be right, and whether the choice follows from them."
-    keys = {"flips", "unnoticed in the output", "found by the size", "found by the hash", "rely on"}
-    if not isinstance(answer, dict) or set(answer) != keys:
-        return f"the answer is a dictionary with the keys {sorted(keys)}"
     flips, unnoticed = answer["flips"], answer["unnoticed in the output"]
     if flips < 50: return "flip at least 50 bits: which bit it is decides what happens, and chance decides which bit"
     if answer["found by the size"] != 0: return "a flipped bit does not change the length of a file"

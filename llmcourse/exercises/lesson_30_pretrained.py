@@ -115,8 +115,6 @@ def topic_or_feeling() -> dict:
 
 def _judge_cosines(answer) -> str:
     "Whether the figures are a learner's own, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"same_topic", "same_feeling", "nearer"}:
-        return "the answer is a dictionary with the keys same_topic, same_feeling and nearer"
     topic, feeling = answer["same_topic"], answer["same_feeling"]
     if not all(isinstance(found, list) and len(found) >= 3 for found in (topic, feeling)):
         return "compare at least three pairs of each kind: one pair may be an accident of its words"

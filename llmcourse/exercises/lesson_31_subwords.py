@@ -158,8 +158,6 @@ def draw_cuts() -> dict:
 
 def _judge_draws(answer) -> str:
     "Whether the cuts were drawn by their probability, and whether the conclusion follows."
-    if not isinstance(answer, dict) or set(answer) != {"draws", "un able for each una ble", "what a bit more means"}:
-        return "the answer needs the keys 'draws', 'un able for each una ble' and 'what a bit more means'"
     draws, ratio = answer["draws"], answer["un able for each una ble"]
     if any(cut.replace(" ", "") != "unable" for cut in draws): return "each cut is unable with spaces in it"
     if sum(draws.values()) < 5000: return "with so few draws chance decides; draw 10,000 times"

@@ -134,8 +134,6 @@ def packed_or_alone() -> dict:
 
 def _judge_packing(answer) -> str:
     "Whether the figures are a learner's own, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"triangle", "blocks", "as_alone"}:
-        return "the answer is a dictionary with the keys triangle, blocks and as_alone"
     figures = answer["triangle"], answer["blocks"]
     if not all(isinstance(f, list) and len(f) >= 3 for f in figures): return "measure at least three pairs of texts"
     if min(map(min, figures)) < 0: return "a distance is not negative; take the largest absolute difference"

@@ -131,8 +131,6 @@ def repair_the_films() -> dict:
 
 def _judge_films(answer) -> str:
     "Whether the recalls come from three draws each, and the choice follows from them."
-    if not isinstance(answer, dict) or set(answer) != {"as they come", "repaired", "finds more"}:
-        return "the answer is a dictionary with the keys as they come, repaired and finds more"
     recalls = {name: answer[name] for name in ("as they come", "repaired")}
     if not all(isinstance(r, (list, tuple)) and len(r) == 3 for r in recalls.values()):
         return "measure three draws of each kind: one draw of sentences may be a lucky one"

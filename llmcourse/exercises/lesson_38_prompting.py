@@ -106,8 +106,6 @@ def how_many_sentences() -> dict:
 
 def _judge(answer) -> str:
     "Whether the priors were drawn often enough, and `enough` follows from the figures."
-    if not isinstance(answer, dict) or set(answer) != {3, 10, 30, 100, "all", "enough"}:
-        return "the answer is a dictionary with the keys 3, 10, 30, 100, 'all' and 'enough'"
     sizes = (3, 10, 30, 100)
     if not all(isinstance(answer[n], list) and len(answer[n]) >= 10 for n in sizes):
         return "draw at least ten priors of each size: a single draw of three sentences may be lucky"

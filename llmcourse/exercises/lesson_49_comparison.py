@@ -95,8 +95,6 @@ def picked_best() -> dict:
 
 def _judge_best(answer) -> str:
     "Whether the simulation is large enough, its shares are plausible, and the choice follows them."
-    if not isinstance(answer, dict) or set(answer) != {"draws", "plain", "corrected", "take"}:
-        return "the answer is a dictionary with the keys draws, plain, corrected and take"
     if not answer["draws"] >= 2000: return "a share of a few percent needs at least 2,000 draws"
     if not 0.075 < answer["plain"] < 0.12: return ("with four equal techniques the plain interval of the best should "
                                                    "exclude zero in about one draw of ten; do you take the largest of "

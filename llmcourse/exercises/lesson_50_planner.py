@@ -154,8 +154,6 @@ def faster_card() -> dict:
 
 def _judge_card(answer) -> str:
     "Whether the wishes differ enough, the choices are possible, and the count follows."
-    if not isinstance(answer, dict) or set(answer) != {"wishes", "slow", "fast", "changed"}:
-        return "the answer is a dictionary with the keys wishes, slow, fast and changed"
     wishes, slow, fast = answer["wishes"], answer["slow"], answer["fast"]
     if not (len(wishes) == len(slow) == len(fast) >= 4):
         return "give at least four wishes, and a choice for each machine"

@@ -117,8 +117,6 @@ def add_the_longer_run() -> dict:
 def _judge_prediction(answer) -> str:
     "Whether the figures are those of the ladder, and the conclusion follows from the interval."
     names = {"before", "after", "low", "high", "measured", "inside"}
-    if not isinstance(answer, dict) or set(answer) != names:
-        return f"the answer is a dictionary with the keys {', '.join(sorted(names))}"
     if not all(isinstance(answer[name], (float, np.floating)) for name in names - {"inside"}):
         return "all but inside are losses, in nats a token"
     if abs(answer["measured"] - 4.862) > 0.01: return "measured is the mean loss of the two held-out runs, 128 wide"

@@ -229,3 +229,11 @@ def test_links_name_the_lesson_they_lead_to(path):
     prose = "\n".join(cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown")
     linked = re.findall(r"\[(?:[Ll]esson )?(\d+)\]\((?:[^()\s]*/)?(\d+)_\w+\.ipynb", prose)
     assert [pair for pair in linked if int(pair[0]) != int(pair[1])] == []
+
+
+@each_lesson
+def test_a_figure_comes_with_words(path):
+    cells = [cell for cell in lessons.read(path).cells if cell.cell_type == "code"
+             and any("image/png" in out.get("data", {}) for out in cell.outputs)]
+    silent = [cell.source.splitlines()[0] for cell in cells if not re.match(r"#\| fig-alt: \S.{20,}", cell.source)]
+    assert silent == [], "the first line of a cell with a plot says what one sees: #| fig-alt: ..."

@@ -182,15 +182,6 @@ def mark_checks(soup, place: Place) -> None:
             code.extend(list(new.contents))
 
 
-def describe_figures(soup, place: Place) -> None:
-    "A figure without alternative text takes the title that its code gives it."
-    for image in soup.select("div.cell img"):
-        if image.get("alt"): continue
-        code = code_of(image.find_parent("div", class_="cell"))
-        titles = re.findall(r"(?:title\(|title=|suptitle\()\s*f?\"([^\"]+)\"", code)
-        image["alt"] = "; ".join(re.sub(r"\{[^}]*\}", "…", title) for title in titles) or "Figure of the cell above"
-
-
 def extract_figures(soup, place: Place) -> None:
     "Figures become files with few colours, so that pages stay light; they load when they are scrolled to."
     for image in soup.select('img[src^="data:image/png;base64,"]'):
@@ -342,8 +333,8 @@ def add_script(soup, place: Place) -> None:
     elif soup.body: soup.body.append(tag)
 
 
-STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, describe_figures, extract_figures,
-         link_terms, say_what_a_widget_is, add_widget, reachable, begin, add_script)
+STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, extract_figures, link_terms,
+         say_what_a_widget_is, add_widget, reachable, begin, add_script)
 
 
 def not_found(site: Path, published: str) -> None:

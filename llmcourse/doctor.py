@@ -41,11 +41,11 @@ def look_at_processor() -> list[Finding]: # Python, cores, instructions, GPU
     found = [Finding("Python", platform.python_version(), "good" if sys.version_info >= (3, 11) else "missing",
                      "install Python 3.11 or newer: make PYTHON=python3.11 course")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found.append(Finding("cores", str(cores), "good" if cores >= 2 else "less", "lessons take about twice as long"))
+    found.append(Finding("cores", str(cores), "good" if cores >= 2 else "less", "all lessons run, and take longer"))
     precision = native_precision()
     found.append(Finding("instructions", f"{torch.backends.cpu.get_cpu_capability()}, computes in {precision}",
                          "good" if precision == "bf16" else "less",
-                         "no products in 16 bits: training takes about half as long again; all lessons run"))
+                         "no products in 16 bits: all lessons run, and training takes longer"))
     return [*found, _gpu()]
 
 def _gpu() -> Finding:

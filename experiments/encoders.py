@@ -129,8 +129,8 @@ def ship(rows: list[dict]) -> str | None:
     if len(runs) < len(SEEDS): return None
     said = lambda row: np.array(list(row["answers"]["validation"]), int)
     best = max(runs, key=lambda row: score(truth, said(row))["macro_f1"])["name"]
-    with atomic_folder(ADAPTER, "LoRA adapter") as scratch:
-        shutil.copytree(ADAPTERS/best.replace(" ", "_"), scratch, dirs_exist_ok=True)
+    if (trained := ADAPTERS/best.replace(" ", "_")).is_dir():      # else it was shipped when it was trained
+        with atomic_folder(ADAPTER, "LoRA adapter") as scratch: shutil.copytree(trained, scratch, dirs_exist_ok=True)
     return best
 
 

@@ -26,6 +26,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from _store import MEASURED, rows_begun, write
 from llmcourse.data import LABELS, load_data
 from llmcourse.generation import Sampling, generate_texts
+from llmcourse.instruction import open_reviewer
 from llmcourse.judging import (
     ALONE, CHOICES, FILLER, QUESTIONS, by_lm_eval, choice_ids, continuation_logprobs, draw_pairs, judge_pairs,
     judge_texts, text_logprobs)
@@ -94,13 +95,21 @@ def padded() -> dict:
     return {"rows": rows, "odds": odds.round(3).tolist()}
 
 
-def choices() -> dict:
+def opened(name: str):
+    "A model to score the label words with; `qwen, fine-tuned` is Qwen with the adapter of lesson 40 in its weights."
+    if name == "qwen": return Qwen()
+    if name == "course-gpt": return open_model(name)
+    model, tokenizer = open_reviewer()
+    return model.merge_and_unload(), tokenizer
+
+
+def choices(*names: str) -> dict:
     "The label words behind sentences drawn at random, from us and from lm-eval."
     rows = np.random.default_rng(0).permutation(len(texts))[:CHOSEN].tolist()
     contexts, labels = [f"{texts[i]} It is" for i in rows], [test[i]["label"] for i in rows]
     found = {}
-    for name in ("course-gpt", "qwen"):
-        model, tokenizer = Qwen() if name == "qwen" else open_model(name)
+    for name in names:
+        model, tokenizer = opened(name)
         asked = [choice_ids(tokenizer, context, choice) for context in contexts for choice in CHOICES]
         ours = continuation_logprobs(model, asked)
         theirs, shares = by_lm_eval(model, tokenizer, contexts, CHOICES, labels)
@@ -172,7 +181,9 @@ def functions() -> dict:
             "written": written([ASK_FUNCTION + code for _, code, _ in chosen], 28)}
 
 
-JOBS = {"judge 0": lambda: judged(0), "alone": alone, "texts": costs, "padded": padded, "choices": choices,
+JOBS = {"judge 0": lambda: judged(0), "alone": alone, "texts": costs, "padded": padded,
+        "choices": lambda: choices("course-gpt", "qwen"),
+        "choices, fine-tuned": lambda: choices("qwen, fine-tuned"),
         "functions": functions, "json": as_json, "judge 1": lambda: judged(1), "judge 2": lambda: judged(2),
         "scores": lambda: scores("minilm"), "scores mpnet": lambda: scores("mpnet")}
 

@@ -1,4 +1,4 @@
-"""The API in front of a language model: a small one from the command line, Qwen when asked, and the page in a browser."""
+"""The API in front of a language model: a small one from the command line, Qwen when asked, the page in a browser."""
 import json
 import re
 import signal

@@ -122,7 +122,7 @@ def does_sharing_pay() -> dict:
     ends = ["The battery", "My phone", "It broke after", "The sound is", "I gave it", "We liked"]
     system = "I bought this camera a year ago and used it on two long trips, nearly every day. "
     kinds = {"alike": [tokenizer(system + end)["input_ids"] for end in ends],
-             "different": [tokenizer(f"{end}, as I said to my friend when we talked about it")["input_ids"] for end in ends]}
+             "different": [tokenizer(f"{end}, as I said when we talked about it")["input_ids"] for end in ends]}
     found = {}
     for kind, prompts in kinds.items():
         for share in (False, True):
@@ -149,7 +149,8 @@ def _judge(answer) -> str:
     return ""
 
 
-_COUNTS = {"alike, share=False": 160, "alike, share=True": 45, "different, share=False": 90, "different, share=True": 90}
+_COUNTS = {"alike, share=False": 160, "alike, share=True": 45,
+           "different, share=False": 90, "different, share=True": 90}
 
 EXERCISES = [
     Exercise(
@@ -166,7 +167,7 @@ EXERCISES = [
                   Mistake((16, 8), "24 tokens in 3 slots would be 8 steps if a text could be divided. One text alone "
                                    "needs 10."),
                   Mistake((10, 10), "The second batch begins only when the first is done; its steps come on top."),
-                  Mistake((16, 16), "A slot that falls free is taken at the next step. Who still waits after 2 steps?"))),
+                  Mistake((16, 16), "A slot that falls free is taken at once. Who still waits after 2 steps?"))),
     Exercise(
         "Count the steps", """
         Write `continuous_steps(lengths, slots)`: the steps until all texts are written, if each takes the first slot
@@ -182,8 +183,8 @@ EXERCISES = [
     Exercise(
         "What each row may see", """
         Three texts stand in slots; text i holds `lengths[i]` tokens, in columns 0 to `lengths[i] - 1`. Now each reads
-        one new token, which goes into the next column. Write `visible(lengths, end)`: a tensor of shape (rows, end), True where the new
-        token may look.
+        one new token, which goes into the next column. Write `visible(lengths, end)`: a tensor of shape (rows, end),
+        True where the new token may look.
         """, visible, imports="import torch", inputs=_draw_rows,
         hints=("In which column does the new token of row i stand? May it look at itself?",
                "Compare `torch.arange(end)` with a column of the positions, of shape (rows, 1): broadcasting does the "
@@ -221,8 +222,8 @@ EXERCISES = [
                "if this one token was all that was unread."),
         mistakes=(Mistake(_reading_rows, "A text with several unread tokens would write from the middle of its "
                                          "prompt."),
-                  Mistake(_all_read, "If all tokens are read, there is nothing to send through the model, and no logits "
-                                     "come. The last token stays unread until the step."),
+                  Mistake(_all_read, "If all tokens are read, there is nothing to send through the model, and no "
+                                     "logits come. The last token stays unread until the step."),
                   Mistake(_compacted, "It numbers the texts and not the slots: an empty slot before them shifts all."),
                   Mistake(_one_by_one, "Only one text writes in this step; all that can should write together."))),
     Exercise(
@@ -294,6 +295,6 @@ QUESTIONS = [
              (("The last hundred tokens, moved to the right place.",
                "Their keys carry what came before them. Moving them would not make them right."),
               ("The first layer's keys, which come from single tokens.",
-               "Only if they stand at the same positions, and one layer of many saves next to nothing: all later layers "
-               "must still read them."))),
+               "Only if they stand at the same positions, and one layer of many saves next to nothing: all later "
+               "layers must still read them."))),
 ]

@@ -150,13 +150,13 @@ EXERCISES = [
                "Why the text ended, how many tokens there were, and that no more will come."),
         mistakes=(Mistake(2, "These are the pieces. The end of the text, the counts and the end of the stream are told "
                              "as well."),
-                  Mistake(3, "The end of the text and the end of the stream are not the same event; and the counts were "
-                             "asked for."),
+                  Mistake(3, "The end of the text and the end of the stream are not the same event; and the counts "
+                             "were asked for."),
                   Mistake(4, "One is missing: the finish reason, the counts, or `[DONE]`."))),
     Exercise(
         "Read a stream", """
-        Write `texts_of(lines)`: from the lines of a streamed chat the text of each choice, as a dict from its index. The
-        events of two choices are mixed, an event may have no `content`, and the one with the counts has no choices.
+        Write `texts_of(lines)`: from the lines of a streamed chat the text of each choice, as a dict from its index.
+        The events of two choices are mixed, an event may have no `content`, and the one with the counts has no choices.
         """, texts_of, imports="import json", inputs=_draw_lines,
         hints=("Cut off `data: `, stop at `[DONE]`, and read the rest as JSON.",
                "For each choice: `choice[\"delta\"].get(\"content\") or \"\"`, added to what its index has so far."),
@@ -166,9 +166,9 @@ EXERCISES = [
                   Mistake(_until_first_end, "It returns when the first choice has ended. The other still writes."))),
     Exercise(
         "Who may come in?", """
-        `may_come_in` should let in who sends `Bearer` and one of the keys, and everybody if there are no keys. A stranger
-        got in with a key that is not on the list. Mend it. (Time is no matter here; the lesson's own check takes the same
-        time for every wrong key.)
+        `may_come_in` should let in who sends `Bearer` and one of the keys, and everybody if there are no keys. A
+        stranger got in with a key that is not on the list. Mend it. (Time is no matter here; the lesson's own check
+        takes the same time for every wrong key.)
         """, may_come_in, kind="mend", inputs=_draw_header,
         hints=("Which header ends with `k123` and is not `Bearer k123`?",
                "Compare the whole header with `Bearer ` and the key."),
@@ -179,8 +179,8 @@ EXERCISES = [
                   Mistake(_begins_with, "Whoever sends the beginning of a key gets in, even `Bearer ` alone."))),
     Exercise(
         "Read a vector", """
-        The public client asks for embeddings as base64. Write `read_vector(text)`: the list of numbers, 32-bit floats with
-        the lowest byte first.
+        The public client asks for embeddings as base64. Write `read_vector(text)`: the list of numbers, 32-bit floats
+        with the lowest byte first.
         """, read_vector, imports="import base64\nimport numpy as np", inputs=_draw_vector,
         hints=("`base64.b64decode` gives bytes; four of them are one number.",
                "`np.frombuffer` with a `dtype` that names the order, the kind and the size: `\"<f4\"`."),
@@ -190,9 +190,9 @@ EXERCISES = [
                   Mistake(_single_bytes, "Each byte is taken for a number of its own."))),
     Exercise(
         "A longer queue, or more slots?", """
-        Every three steps a text of 12 tokens arrives, for 90 steps. Three engines: `A` has 2 slots and a queue of 4, `B` 2
-        slots and a queue of 30, `C` 4 slots and a queue of 4. Count for each how many are `refused`, and how many steps an
-        accepted text `wait`s in the mean, from its arrival to its slot (`engine.steps` when you submit, and
+        Every three steps a text of 12 tokens arrives, for 90 steps. Three engines: `A` has 2 slots and a queue of 4,
+        `B` 2 slots and a queue of 30, `C` 4 slots and a queue of 4. Count for each how many are `refused`, and how many
+        steps an accepted text `wait`s in the mean, from its arrival to its slot (`engine.steps` when you submit, and
         `ticket.first_step`). Which is `best`: refuses fewest and, among those, lets wait least?
         """, queue_or_slots, kind="decide", verify=_judge,
         imports="""
@@ -227,8 +227,8 @@ QUESTIONS = [
                "It would do no harm: nothing reads it. The harm is done to whoever sent it."),
               ("The standard of HTTP asks for it in every request.",
                "HTTP says nothing about fields of JSON; other servers ignore what they do not know."))),
-    Question("The answer is wanted in one piece, and the client hangs up while it waits. Why must the server listen for "
-             "that?",
+    Question("The answer is wanted in one piece, and the client hangs up while it waits. Why must the server listen "
+             "for that?",
              ("Nothing is sent until the end, so no failed send tells it.",
               "In a stream the next event would fail. Without one, only the message that the connection closed says "
               "so."),
@@ -244,8 +244,8 @@ QUESTIONS = [
                "It has one like every response; it has only been sent already."),
               ("An error of the model is the sender's fault.",
                "It is ours. Before the first piece we would have answered 500."))),
-    Question("Ten customers each have an adapter of one base. What does it cost to serve them by one engine, against one "
-             "engine each?",
+    Question("Ten customers each have an adapter of one base. What does it cost to serve them by one engine, against "
+             "one engine each?",
              ("The base once instead of ten times; batches hold them all.",
               "Rows of different adapters share a step: the base reads them together, each adapter adds its small "
               "product."),

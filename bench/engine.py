@@ -6,9 +6,10 @@ Three servers run side by side, each a process of its own on one thread, and ans
 slots, *one slot* is the same engine with a single slot, and *transformers* is a plain FastAPI application that calls
 `generate` of `transformers` behind a lock, one text at a time. In a round each gets the same load in turn: 16 clients,
 each of which asks 4 times for up to 60 tokens after the beginning of a review, greedily, in float32, and sends the next
-question when it has the answer. All three must give the same texts. The table has the medians of the rounds, and the
-median of the ratios within a round. A second load asks the first two for a stream, and measures the time to the first
-piece.
+question when it has the answer. All three must give the same texts. Speed is counted in tokens for each second of work
+of the server's process, so that other programs do not count; on a quiet machine a busy server works all the time. The
+table has the medians of the rounds, and the median of the ratios within a round. A second load asks the first two for a
+stream and measures the time to the first piece, by the clock.
 """
 import asyncio
 import contextlib
@@ -20,6 +21,7 @@ import time
 from statistics import median
 
 import httpx
+import psutil
 import torch
 
 from llmcourse.data import load_data
@@ -36,6 +38,8 @@ def plain_app():
 
     from fastapi import FastAPI
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+    logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(course_gpt()).eval()
     tokenizer, app, lock = AutoTokenizer.from_pretrained(course_gpt()), FastAPI(), threading.Lock()
 
@@ -65,7 +69,7 @@ def serve(kind: str, port: str) -> None:
 
 @contextlib.contextmanager
 def running(kind: str):
-    "One of the servers in a process of its own; gives its address."
+    "One of the servers in a process of its own; gives its address and its process."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -75,7 +79,7 @@ def running(kind: str):
         for _ in range(600):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)): break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1/completions"
+        yield f"http://127.0.0.1:{port}/v1/completions", psutil.Process(child.pid)
     finally:
         child.terminate()
         child.wait()
@@ -85,8 +89,13 @@ def asked(prompt: list[int], **more) -> dict:
     return {"model": "gpt", "prompt": prompt, "max_tokens": NEW_TOKENS, "temperature": 0} | more
 
 
-async def load(address: str, prompts: list[list[int]]) -> tuple[float, list[str]]:
-    "Tokens a second of all clients together, and the texts."
+def work(process: psutil.Process) -> float:
+    "Seconds that a process has worked so far."
+    return sum(process.cpu_times()[:2])
+
+
+async def load(address: str, process: psutil.Process, prompts: list[list[int]]) -> tuple[float, list[str]]:
+    "Tokens for each second of the server's work, all clients together, and the texts."
     texts, tokens = {}, 0
     async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=CLIENTS)) as http:
         async def client(number: int):
@@ -94,9 +103,9 @@ async def load(address: str, prompts: list[list[int]]) -> tuple[float, list[str]
             for i in range(number, len(prompts), CLIENTS):
                 body = (await http.post(address, json=asked(prompts[i]))).raise_for_status().json()
                 texts[i], tokens = body["choices"][0]["text"], tokens + body["usage"]["completion_tokens"]
-        started = time.perf_counter()
+        before = work(process)
         await asyncio.gather(*map(client, range(CLIENTS)))
-        return tokens / (time.perf_counter() - started), [texts[i] for i in range(len(prompts))]
+        return tokens / (work(process) - before), [texts[i] for i in range(len(prompts))]
 
 
 async def first_pieces(address: str, prompts: list[list[int]]) -> list[float]:
@@ -118,15 +127,15 @@ def main(rounds: int = 3) -> None:
     prompts = [ids[:PROMPT - i % 8] for i, ids in enumerate(rows[:CLIENTS * EACH])]
     found, waits = [], {kind: [] for kind in KINDS[:2]}
     with contextlib.ExitStack() as stack:
-        addresses = {kind: stack.enter_context(running(kind)) for kind in KINDS}
-        for kind in KINDS: asyncio.run(load(addresses[kind], prompts[:CLIENTS]))              # warms up
+        servers = {kind: stack.enter_context(running(kind)) for kind in KINDS}
+        for kind in KINDS: asyncio.run(load(*servers[kind], prompts[:CLIENTS]))              # warms up
         for _ in range(rounds):
-            results = {kind: asyncio.run(load(addresses[kind], prompts)) for kind in KINDS}
+            results = {kind: asyncio.run(load(*servers[kind], prompts)) for kind in KINDS}
             assert len({tuple(texts) for _, texts in results.values()}) == 1, "not the same texts"
             found.append({kind: speed for kind, (speed, _) in results.items()})
-            for kind in waits: waits[kind].append(asyncio.run(first_pieces(addresses[kind], prompts)))
+            for kind in waits: waits[kind].append(asyncio.run(first_pieces(servers[kind][0], prompts)))
     print(f"torch {torch.__version__}, {CLIENTS} clients, each {EACH} texts of up to {NEW_TOKENS} tokens, greedy, "
-          f"float32, one thread a server, {rounds} rounds; the texts are equal")
+          f"float32, one thread a server, {rounds} round(s); the texts are equal")
     for kind in KINDS:
         ratio = median(row["engine"] / row[kind] for row in found)
         speed = median(row[kind] for row in found)

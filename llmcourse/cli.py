@@ -14,8 +14,9 @@ import typer
 # %% auto #0
 __all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'YesOption', 'AllOption',
            'CheckpointArgument', 'CheckpointOption', 'TextsArgument', 'TRAINED', 'models_app', 'ModelsArgument',
-           'SomeModelsArgument', 'SourceOption', 'run', 'data', 'train', 'evaluate', 'predict', 'plan', 'process',
-           'serve', 'models', 'fetch', 'verify', 'remove', 'chat', 'progress', 'doctor', 'main']
+           'SomeModelsArgument', 'SourceOption', 'LanguageModelsArgument', 'AdapterOption', 'ReachableOption',
+           'KeyOption', 'run', 'data', 'train', 'evaluate', 'predict', 'plan', 'process', 'serve', 'models', 'fetch',
+           'verify', 'remove', 'chat', 'api', 'progress', 'doctor', 'main']
 
 # %% ../nbs/6_reference/57_command_line.ipynb #abf40f33
 app = typer.Typer(
@@ -156,6 +157,26 @@ def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a fo
     Fetch the model first, 1.3 GB of disk: llmcourse models fetch qwen"""
     from llmcourse.chat import chat
     chat(model, system, max_tokens, temperature, seed)
+
+# %% ../nbs/6_reference/57_command_line.ipynb #4f040dbb
+LanguageModelsArgument = Annotated[Optional[list[str]], typer.Argument(help="course-gpt, qwen, minilm, or folders.")]
+AdapterOption = Annotated[Optional[list[str]], _option(help="NAME=FOLDER, of the first model; may come again.")]
+ReachableOption = Annotated[str, _option(help="0.0.0.0 to be reachable from other machines; then give keys.")]
+KeyOption = Annotated[Optional[list[str]], typer.Option(envvar="LLMCOURSE_KEYS", help="Who may come in.")]
+
+@app.command()
+def api(models: LanguageModelsArgument = None, adapter: AdapterOption = None, host: ReachableOption = "127.0.0.1",
+        port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+        slots: Annotated[int, typer.Option(min=1, help="Texts that are written at the same time.")] = 16,
+        key: KeyOption = None) -> None:
+    """Serve language models in the form of OpenAI's API until Ctrl-C, with a page to talk to them at /.
+
+    Without a name, the course's own GPT. Programs need one change: base_url=http://127.0.0.1:8000/v1.
+    For answers that make sense: llmcourse models fetch qwen, then llmcourse api qwen"""
+    from llmcourse.api import serve_api
+    if wrong := [one for one in adapter or () if "=" not in one]:
+        raise ValueError(f"--adapter {wrong[0]} lacks its name; give NAME=FOLDER")
+    serve_api(models or ["course-gpt"], dict(one.split("=", 1) for one in adapter or ()), host, port, slots, key or ())
 
 # %% ../nbs/6_reference/57_command_line.ipynb #dbbb6023
 @app.command()

@@ -18,12 +18,14 @@ import torch
 
 from .data import cache_folder, hub_is_reachable
 from .models import CATALOGUE, is_here
+from .objectives import read_measured
 from .practice import progress_file
 from .training import native_precision
 
 # %% auto #0
-__all__ = ['GIB', 'NEEDED_GIB', 'Finding', 'look_at_processor', 'look_at_room', 'missing_packages', 'look_at_packages',
-           'look_at_network', 'examine_machine', 'describe_machine']
+__all__ = ['GIB', 'NEEDED_GIB', 'COMFORTABLE_GIB', 'Finding', 'look_at_processor', 'look_at_room', 'missing_packages',
+           'look_at_packages', 'look_at_network', 'examine_machine', 'describe_machine', 'measured_times',
+           'describe_times']
 
 # %% ../nbs/6_reference/56_doctor.ipynb #226176bd
 @dataclass(frozen=True)
@@ -56,15 +58,17 @@ def _gpu() -> Finding:
     return Finding("GPU", "none", "less", "none is needed; the scale gpu of `llmcourse run` wants one")
 
 # %% ../nbs/6_reference/56_doctor.ipynb #5b1cdf11
-NEEDED_GIB = {"memory": 4, "disk": 4}   # for all lessons but those of the large models
+NEEDED_GIB = {"memory": 2, "disk": 4}   # for all lessons but those of the large models
+COMFORTABLE_GIB = 4                     # of memory: a browser and a second lesson fit beside
 
 def look_at_room() -> list[Finding]: # memory and disk
     "Memory that is free now, and disk where the course keeps its data."
     free, place = psutil.virtual_memory().available / GIB, cache_folder()
     above = next(folder for folder in (place, *place.parents) if folder.exists())
     disk = shutil.disk_usage(above).free / GIB
-    return [Finding("free memory", f"{free:.1f} GiB", "good" if free >= NEEDED_GIB["memory"] else "less",
-                    f"lessons take up to {NEEDED_GIB['memory']} GiB: close other programs, run one lesson at a time"),
+    few = f"the lessons measured take under {NEEDED_GIB['memory']} GiB each, and {COMFORTABLE_GIB} are comfortable"
+    return [Finding("free memory", f"{free:.1f} GiB", "good" if free >= COMFORTABLE_GIB else "less",
+                    f"{few}: close other programs, run one lesson at a time"),
             Finding("free disk", f"{disk:.1f} GiB for {place}", "good" if disk >= NEEDED_GIB["disk"] else "missing",
                     "make room, or name another folder: LLMCOURSE_CACHE=/large/disk"),
             Finding("may be written", str(place), "good" if os.access(above, os.W_OK) else "missing",
@@ -117,3 +121,26 @@ def describe_machine(findings: list[Finding], # from `examine_machine`
     verdict = (f"The course cannot run yet: {', '.join(missing)}." if missing else
                f"The course runs here{', with less: ' + ', '.join(less) if less else ', with everything'}.")
     return "\n".join([*lines, "", verdict])
+
+# %% ../nbs/6_reference/56_doctor.ipynb #b64faac3
+def measured_times() -> tuple[list[dict], list[dict]]: # machines; rows with machine, lesson, seconds, peak_mib
+    "What `tools/times.py` measured; empty lists if nothing was."
+    try: stored = read_measured("times")
+    except FileNotFoundError: return [], []
+    return stored["about"], stored["rows"]
+
+# %% ../nbs/6_reference/56_doctor.ipynb #bbdd4aa6
+def describe_times(machines: list[dict], # from `measured_times`
+                   rows: list[dict],     # the same
+                   ) -> str:             # a table a machine, with its sum
+    "The measured lessons, a line each."
+    parts = []
+    for i, machine in enumerate(machines):
+        own = [row for row in rows if row["machine"] == i]
+        lines = [f"{row['lesson']:22} {row['seconds']:6.0f} s {row['peak_mib'] / 1024:6.2f} GiB" for row in own]
+        parts.append("\n".join([
+            f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['instruction_set']}, "
+            f"computes in {machine['precision']}", *lines,
+            f"{len(own)} lessons, {sum(row['seconds'] for row in own) / 60:.1f} minutes, at most "
+            f"{max((row['peak_mib'] for row in own), default=0) / 1024:.2f} GiB"]))
+    return "\n\n".join(parts) or "nothing was measured yet: python tools/times.py"

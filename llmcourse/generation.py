@@ -37,6 +37,37 @@ class _Part(NamedTuple):
         self.keys[:, :, end - k.shape[2]:end], self.values[:, :, end - v.shape[2]:end] = k, v
         return self.keys[:, :, :end], self.values[:, :, :end]
 
+# %% ../nbs/1_from_scratch/17_generation.ipynb #184c3c17
+def _place(columns: Tensor, start: int, padding: Tensor | None, last: int) -> tuple:
+    "Positions of the tokens in the columns from `start` on, and where each may look; `last` is the last position."
+    new = slice(start, len(columns))
+    if padding is None and (start == 0 or len(columns) == start + 1): return new, None   # nothing to forbid
+    row = columns[new, None]                                                  # (time, 1)
+    if padding is None: return new, columns <= row                            # (time, end)
+    seen = (columns <= row) & ((columns >= padding) | (columns == row))       # (batch, 1, time, end)
+    return (row[:, 0] - padding[..., 0]).clamp(0, last), seen                 # positions: (batch, 1, time)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #ec091b0f
+def _reserve(config: GPTConfig, batch: int, capacity: int, like: Tensor | None) -> Tensor:
+    "Memory for keys and values: (n_layers, 2, batch, kv_heads, capacity, head_dim)."
+    like = torch.empty(0) if like is None else like
+    shape = config.n_layers, 2, batch, config.kv_heads, capacity, config.head_dim
+    return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #dd3e3fdf
+def _check_capacity(config: GPTConfig, capacity: int, padding: Tensor | None) -> None:
+    longest = config.context + (0 if padding is None else int(padding.max()))
+    if capacity > longest:
+        raise ValueError(f"a cache for {capacity} tokens is more than the model's context of {config.context}; "
+                         f"reserve at most {longest}")
+
+def _check_room(start: int, time: int, capacity: int) -> None:
+    if torch.is_grad_enabled():
+        raise ValueError("a cache is for writing, not for training; call the model inside torch.inference_mode()")
+    if start + time > capacity:
+        raise ValueError(f"the cache is full: {start} tokens are kept, {time} more do not fit into the {capacity} it "
+                         "was made for; make it larger")
+
 # %% ../nbs/1_from_scratch/17_generation.ipynb #6b45805b
 class KVCache:
     """The keys and values of all tokens read so far, for every layer, in memory reserved beforehand.
@@ -49,35 +80,19 @@ class KVCache:
                  padding: Tensor | None = None,  # (batch): tokens of padding on the left of each text; None: no padding
                  like: Tensor | None = None,     # keep numbers of its type, on its device; None: float32, on the CPU
                  ):
-        longest = config.context + (0 if padding is None else int(padding.max()))
-        if capacity > longest:
-            raise ValueError(f"a cache for {capacity} tokens is more than the model's context of {config.context}; "
-                             f"reserve at most {longest}")
-        like = torch.empty(0) if like is None else like
-        shape = config.n_layers, 2, batch, config.kv_heads, capacity, config.head_dim
-        self.memory = torch.empty(shape, dtype=like.dtype, device=like.device)
-        self.layers = [_Part(self, *keys_and_values) for keys_and_values in self.memory]
-        self.padding = None if padding is None else padding.to(like.device)[:, None, None, None]
-        self.columns, self.last = torch.arange(capacity, device=like.device), config.context - 1
-        self.length = 0                          # columns that are filled
+        _check_capacity(config, capacity, padding)
+        self.config, self.memory = config, (memory := _reserve(config, batch, capacity, like))
+        self.layers = [_Part(self, *keys_and_values) for keys_and_values in memory]
+        self.padding = None if padding is None else padding.to(memory.device)[:, None, None, None]
+        self.columns, self.length = torch.arange(capacity, device=memory.device), 0    # so many are filled
 
     def place(self,
               time: int,  # new tokens
               ) -> tuple: # their positions, as an index; a mask that is True where they may look, None: nowhere ahead
         "Make room for new tokens in all layers, and tell where they stand and what they may see."
-        if torch.is_grad_enabled():
-            raise ValueError("a cache is for writing, not for training; call the model inside torch.inference_mode()")
-        start, end = self.length, self.length + time
-        if end > len(self.columns):
-            raise ValueError(f"the cache is full: {start} tokens are kept, {time} more do not fit into the "
-                             f"{len(self.columns)} it was made for; make it larger")
-        self.length = end
-        if self.padding is None and (start == 0 or time == 1): return slice(start, end), None   # nothing to forbid
-        row, column = self.columns[start:end, None], self.columns[:end]           # (time, 1), (end)
-        if self.padding is None: return slice(start, end), column <= row
-        seen = (column <= row) & ((column >= self.padding) | (column == row))     # (batch, 1, time, end)
-        positions = (row[:, 0] - self.padding[..., 0]).clamp(0, self.last)        # (batch, 1, time)
-        return positions, seen
+        _check_room(self.length, time, len(self.columns))
+        start, self.length = self.length, self.length + time
+        return _place(self.columns[:self.length], start, self.padding, self.config.context - 1)
 
 # %% ../nbs/1_from_scratch/17_generation.ipynb #37c1bcad
 def cache_bytes(config: GPTConfig,         # the shape of the model
@@ -88,6 +103,55 @@ def cache_bytes(config: GPTConfig,         # the shape of the model
     "The memory that a `KVCache` takes, by formula."
     return 2 * config.n_layers * config.kv_heads * config.head_dim * tokens * batch * bytes_per_number
 
+# %% ../nbs/1_from_scratch/17_generation.ipynb #de7873d3
+class _Block(NamedTuple):
+    qkv: Tensor      # (d_model + 2 * kv_width, d_model)
+    o: Tensor        # (d_model, d_model)
+    gate_up: Tensor  # (2 * d_ff, d_model)
+    down: Tensor     # (d_ff, d_model)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #1bf6330e
+def _fold(norm, *projections) -> Tensor:
+    "The matrices that read from a norm, joined, with its scales and the root of its width."
+    return torch.cat([projection.weight for projection in projections]) * norm.weight * math.sqrt(len(norm.weight))
+
+def _signed(sin: Tensor) -> Tensor:
+    "RoPE's table of sines with its signs: the first half of each row is subtracted."
+    first, second = sin.chunk(2, dim=-1)
+    return torch.cat([-first, second], dim=-1)                                         # (context, head_dim)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #a9accefe
+def _arrange(layer) -> _Block:
+    "The weights of a block, joined and folded."
+    a, m = layer.self_attn, layer.mlp
+    qkv = _fold(layer.input_layernorm, a.q_proj, a.k_proj, a.v_proj)
+    qkv[:len(a.q_proj.weight)] /= math.sqrt(a.head_dim)
+    gate_up = _fold(layer.post_attention_layernorm, m.gate_proj, m.up_proj)
+    return _Block(qkv, a.o_proj.weight.T, gate_up, m.down_proj.weight.T)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #d56c3a1b
+def _normalize(x: Tensor, floor: Tensor) -> Tensor:
+    "RMSNorm but for the scales, which are in the matrices."
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot(floor)
+
+def _feed_forward(x: Tensor, block: _Block, floor: Tensor) -> Tensor:
+    gate, up = F.linear(_normalize(x, floor), block.gate_up).chunk(2, dim=-1)          # each (batch, d_ff)
+    return torch.addmm(x, F.silu(gate) * up, block.down)
+
+# %% ../nbs/1_from_scratch/17_generation.ipynb #d1500a8f
+def _attend(x: Tensor, block: _Block, part: _Part, turn: tuple, hidden: Tensor | None, floor: Tensor, c: GPTConfig):
+    "Attention of one new token of each text, with its keys and values put into the cache's `part`."
+    batch, (cos, sin) = len(x), turn
+    heads = F.linear(_normalize(x, floor), block.qkv).view(batch, -1, c.head_dim)      # queries, keys, values
+    turning, v = heads[:, :-c.kv_heads], heads[:, -c.kv_heads:]
+    turned = (turning * cos + turning.roll(c.head_dim // 2, dims=-1) * sin).to(x.dtype)
+    q, k = turned[:, :c.n_heads], turned[:, c.n_heads:]
+    keys, values = (kept.flatten(0, 1) for kept in part.extend(k[:, :, None], v[:, :, None]))
+    scores = torch.bmm(q.reshape(len(keys), -1, c.head_dim), keys.transpose(1, 2))     # (..., group, end)
+    if hidden is not None: scores.unflatten(0, (batch, -1)).masked_fill_(hidden, -math.inf)
+    y = torch.bmm(scores.softmax(-1), values)                                          # (..., group, head_dim)
+    return torch.addmm(x, y.view(batch, -1), block.o)
+
 # %% ../nbs/1_from_scratch/17_generation.ipynb #6367e94a
 class Decoder:
     "A language model rearranged for writing: matrices joined, scales folded into them. It holds a copy of the weights."
@@ -97,10 +161,9 @@ class Decoder:
                  ):
         self.model, self.config = model, model.config
         self.blocks = [_arrange(layer) for layer in model.model.layers]
-        self.head = _fold(model.model.norm, model.lm_head)                                 # (vocab_size, d_model)
+        self.head = _fold(model.model.norm, model.lm_head)                             # (vocab_size, d_model)
         self.floor = self.head.new_tensor(math.sqrt(self.config.d_model * self.config.norm_eps))
-        first, second = model.model.sin.chunk(2, dim=-1)
-        self.cos, self.sin = model.model.cos, torch.cat([-first, second], dim=-1)          # (context, head_dim)
+        self.cos, self.sin = model.model.cos, _signed(model.model.sin)                 # (context, head_dim)
 
     def __call__(self,
                  ids: Tensor,     # (batch, time), what to read: the prompts, then one token at a time
@@ -109,49 +172,11 @@ class Decoder:
         "Read, remember, and bet on the next token."
         if ids.shape[1] > 1: return self.model.lm_head(self.model.model(ids, cache)[:, -1])
         positions, seen = cache.place(1)
-        cos, sin = self.cos[positions][..., 0, :], self.sin[positions][..., 0, :]          # (head_dim) or one a text
-        hidden = None if seen is None else ~seen                                           # (batch, 1, 1, end)
-        x = F.embedding(ids[:, 0], self.model.model.embed_tokens.weight)                   # (batch, d_model)
-        for block, part in zip(self.blocks, cache.layers): x = self._step(x, block, part, cos, sin, hidden)
-        return F.linear(self._normalize(x), self.head)
-
-    def _normalize(self, x: Tensor) -> Tensor:
-        "RMSNorm but for the scales, which are in the matrices."
-        return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot(self.floor)
-
-    def _step(self, x: Tensor, block: _Block, part: _Part, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
-        "One block, for one new token of each text."
-        c, batch = self.config, len(x)
-        heads = F.linear(self._normalize(x), block.qkv).view(batch, -1, c.head_dim)        # queries, keys, values
-        turning, v = heads[:, :-c.kv_heads], heads[:, -c.kv_heads:]
-        turned = (turning * cos + turning.roll(c.head_dim // 2, dims=-1) * sin).to(x.dtype)
-        q, k = turned[:, :c.n_heads], turned[:, c.n_heads:]
-        keys, values = (kept.flatten(0, 1) for kept in part.extend(k[:, :, None], v[:, :, None]))
-        scores = torch.bmm(q.reshape(len(keys), -1, c.head_dim), keys.transpose(1, 2))     # (..., group, end)
-        if hidden is not None: scores.unflatten(0, (batch, -1)).masked_fill_(hidden, -math.inf)
-        y = torch.bmm(scores.softmax(-1), values)                                          # (..., group, head_dim)
-        x = torch.addmm(x, y.view(batch, -1), block.o)
-        gate, up = F.linear(self._normalize(x), block.gate_up).chunk(2, dim=-1)            # each (batch, d_ff)
-        return torch.addmm(x, F.silu(gate) * up, block.down)
-
-# %% ../nbs/1_from_scratch/17_generation.ipynb #de7873d3
-class _Block(NamedTuple):
-    qkv: Tensor      # (d_model + 2 * kv_width, d_model)
-    o: Tensor        # (d_model, d_model)
-    gate_up: Tensor  # (2 * d_ff, d_model)
-    down: Tensor     # (d_ff, d_model)
-
-def _fold(norm, *projections) -> Tensor:
-    "The matrices that read from a norm, joined, with its scales and the root of its width."
-    return torch.cat([projection.weight for projection in projections]) * norm.weight * math.sqrt(len(norm.weight))
-
-def _arrange(layer) -> _Block:
-    "The weights of a block, joined and folded."
-    a, m = layer.self_attn, layer.mlp
-    qkv = _fold(layer.input_layernorm, a.q_proj, a.k_proj, a.v_proj)
-    qkv[:len(a.q_proj.weight)] /= math.sqrt(a.head_dim)
-    gate_up = _fold(layer.post_attention_layernorm, m.gate_proj, m.up_proj)
-    return _Block(qkv, a.o_proj.weight.T, gate_up, m.down_proj.weight.T)
+        turn = self.cos[positions][..., 0, :], self.sin[positions][..., 0, :]          # (head_dim) or one a text
+        hidden, x = None if seen is None else ~seen, F.embedding(ids[:, 0], self.model.model.embed_tokens.weight)
+        for block, part in zip(self.blocks, cache.layers):
+            x = _feed_forward(_attend(x, block, part, turn, hidden, self.floor, self.config), block, self.floor)
+        return F.linear(_normalize(x, self.floor), self.head)
 
 # %% ../nbs/1_from_scratch/17_generation.ipynb #cc456f77
 @torch.inference_mode()

@@ -14,6 +14,21 @@ from torch import Tensor, nn
 # %% auto #0
 __all__ = ['AdamW', 'clip_gradients', 'count_targets', 'accumulate_gradients']
 
+# %% ../nbs/1_from_scratch/19_optimization.ipynb #5b6955bb
+def _move(p: Tensor, m: Tensor, v: Tensor, t: int, told: AdamW) -> None:
+    "One step of AdamW for `p`; `m` and `v` are its running means, `t` counts from 1, `told` has the numbers."
+    rate, (beta1, beta2) = told.learning_rate, told.betas
+    m.lerp_(p.grad, 1 - beta1)                                               # m = beta1 m + (1 - beta1) gradient
+    v.mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+    root = (v / (1 - beta2**t)).sqrt_().add_(told.eps)
+    p.mul_(1 - rate * told.weight_decay)                                          # the decay, by itself
+    p.addcdiv_(m, root, value=-rate / (1 - beta1**t))
+
+# %% ../nbs/1_from_scratch/19_optimization.ipynb #e7b56062
+def _checked(betas: tuple[float, float]) -> tuple[float, float]:
+    if all(0 <= beta < 1 for beta in betas): return betas
+    raise ValueError(f"betas are {betas}; each must be at least 0 and below 1")
+
 # %% ../nbs/1_from_scratch/19_optimization.ipynb #e82df306
 class AdamW:
     "Adam (Kingma and Ba 2015) with weight decay kept apart from the gradient (Loshchilov and Hutter 2019)."
@@ -24,25 +39,17 @@ class AdamW:
                  eps: float = 1e-8,                         # keeps a gradient of zero from dividing by zero
                  weight_decay: float = 0.01,                # share of a weight, times the rate, that fades in a step
                  ):
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas are {betas}; each must be at least 0 and below 1")
-        self.parameters, self.learning_rate, self.betas = list(parameters), learning_rate, betas
+        self.parameters, self.learning_rate, self.betas = list(parameters), learning_rate, _checked(betas)
         self.eps, self.weight_decay, self.steps = eps, weight_decay, [0] * len(self.parameters)
-        self.means = [torch.zeros_like(p) for p in self.parameters]
-        self.squares = [torch.zeros_like(p) for p in self.parameters]
+        self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
 
     @torch.no_grad()
     def step(self) -> None:
         "Move every parameter that has a gradient."
-        beta1, beta2 = self.betas
-        for i, (p, m, v) in enumerate(zip(self.parameters, self.means, self.squares)):
+        for i, p in enumerate(self.parameters):
             if p.grad is None: continue
             self.steps[i] += 1
-            m.lerp_(p.grad, 1 - beta1)                                       # m = beta1 m + (1 - beta1) gradient
-            v.mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
-            root = (v / (1 - beta2 ** self.steps[i])).sqrt_().add_(self.eps)
-            p.mul_(1 - self.learning_rate * self.weight_decay)               # the decay, by itself
-            p.addcdiv_(m, root, value=-self.learning_rate / (1 - beta1 ** self.steps[i]))
+            _move(p, self.means[i], self.squares[i], self.steps[i], self)
 
     def zero_grad(self) -> None:
         "Forget the gradients, which would add up."

@@ -357,7 +357,10 @@ def solution_code(exercise: Exercise, # from `find_exercise`
     if not callable(value): return f"answer = {value!r}"
     if exercise.inputs: return _source(value)
     gives = "" if exercise.verify else f"   # {shown(value(), 60)}"        # what an experiment gives differs each time
-    return f"{_source(value)}\n\nanswer = {value.__name__}(){gives}"
+    code, name = _source(value), value.__name__
+    if line := re.fullmatch(rf"def {name}\(\): return (.+)", code): return f"answer = {line[1]}{gives}"
+    readable = name.lstrip("_")
+    return re.sub(rf"\b{name}\b", readable, code) + f"\n\nanswer = {readable}(){gives}"
 
 # %% ../nbs/1_from_scratch/00_practice.ipynb #f0be7c1e
 def progress_file() -> Path | None: # None: nothing is kept

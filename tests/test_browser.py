@@ -151,3 +151,38 @@ def test_current_lesson_is_in_sight(address, page):
 def test_an_address_that_leads_nowhere_has_a_page(site):                # noqa: F811
     text = (site/"404.html").read_text(encoding="utf-8")
     assert "not there" in text and "index.html" in text
+
+
+@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844)])
+def test_the_button_to_begin_is_seen_at_once(address, browser, width, height):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(address)
+    box = page.locator("main a.begin").bounding_box()
+    page.close()
+    assert box["y"] + box["height"] <= height, "the button lies below what is seen first"
+
+
+@pytest.mark.parametrize("name", ["index", "1_from_scratch/training", "1_from_scratch/tokenizer"])
+def test_little_stands_before_the_first_paint(site, address, page, name):   # noqa: F811
+    "What a reader waits for, in bytes, which no busy machine changes: the page, its styles, and no script."
+    if "smalldocs" not in (site/"index.html").read_text(encoding="utf-8"): pytest.skip("Quarto orders its own scripts")
+    page.goto(f"{address}{name}.html")
+    blocking = page.evaluate("""performance.getEntriesByType('resource').filter(r => r.renderBlockingStatus === 'blocking')
+                                .map(r => [r.initiatorType, r.name, r.decodedBodySize])""")
+    assert [found for kind, found, _ in blocking if kind == "script"] == []
+    assert (site/f"{name}.html").stat().st_size + sum(size for *_, size in blocking) < 1_500_000
+
+
+def test_code_keeps_clear_of_its_copy_button(address, page):
+    page.goto(address + "1_from_scratch/attention.html")
+    assert page.locator(".code-copy-button:visible").count() > 20
+    hidden = page.evaluate("""[...document.querySelectorAll('.code-copy-outer-scaffold')].filter(box => {
+        const button = box.querySelector('.code-copy-button'), code = box.querySelector('pre code');
+        if (!button || !code || !box.offsetHeight) return false;
+        const b = button.getBoundingClientRect(), shown = box.querySelector('pre').getBoundingClientRect();
+        const range = document.createRange();
+        range.selectNodeContents(code);
+        return [...range.getClientRects()].some(r => r.width && Math.min(r.right, shown.right) > b.left + 1
+                                                && r.top < b.bottom && r.bottom > b.top);
+    }).map(box => box.textContent.slice(0, 60))""")
+    assert hidden == []

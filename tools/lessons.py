@@ -3,6 +3,7 @@
 Usage: python tools/lessons.py            the lessons whose code changed since they last ran
        python tools/lessons.py NB [NB..]  these lessons, changed or not
        python tools/lessons.py --exercises NB [NB..]  these, and of a lesson that did not change its exercises only
+       python tools/lessons.py --words NB [NB..]      tasks, hints and solutions as they are printed now; nothing runs
 
 A lesson that ran carries, in its metadata, the hash of the code that ran. A lesson edited since then no longer matches,
 so a test can tell outputs that belong to the code above them from outputs that do not.
@@ -160,6 +161,15 @@ def run(path: Path, again: bool = True) -> None:
     write(nb, path)
 
 
+def renew_words(path: Path) -> None:
+    "Print the tasks, hints and solutions of a lesson anew; refused where an empty cell would change, which must run."
+    nb = read(path)
+    before = fingerprint(nb, exercises=True)
+    renew_exercises(nb, number(path))
+    if fingerprint(nb, exercises=True) != before: raise SystemExit(f"{path.name}: run it with --exercises")
+    write(nb, path)
+
+
 def is_current(path: Path) -> bool:
     "Whether a lesson ran as it stands and ends with its exercises as they stand."
     nb = read(path)
@@ -185,8 +195,12 @@ def main(names: list[str]) -> None:
     os.environ["PYTHONPATH"] = str(ROOT)      # kernels and their children import this checkout, whatever is installed
     sys.path.insert(0, str(ROOT))
     nbdev_export.__wrapped__()
-    chosen = [Path(n).resolve() for n in names if n != "--exercises"] or [p for p in lessons() if not is_current(p)]
+    chosen = ([Path(n).resolve() for n in names if not n.startswith("--")]
+              or [p for p in lessons() if not is_current(p)])
     for path in chosen:
+        if "--words" in names:
+            renew_words(path)
+            continue
         print(f"running {path.relative_to(ROOT)}", flush=True)
         run(path, again=bool(names) and "--exercises" not in names)
     for path in lessons() if not names else (): tidy(path)

@@ -325,6 +325,12 @@ def begin(soup, place: Place) -> None:
     for link in soup.select("main p > strong > a")[:1]: link["class"] = "begin"
 
 
+def paint_first(soup, place: Place) -> None:
+    "Scripts wait until the page is read, so that its text is seen before they are. Quarto orders its own."
+    if not soup.select_one('meta[name^="smalldocs"]'): return
+    for tag in soup.select("head script[src]"): tag["defer"] = ""
+
+
 def add_script(soup, place: Place) -> None:
     "The page's own small script: current page in sight, whole words in the search."
     tag = soup.new_tag("script", attrs={"src": os.path.relpath("site.js", place.folder)})
@@ -334,7 +340,7 @@ def add_script(soup, place: Place) -> None:
 
 
 STEPS = (local_links, offline, fold_imports, fold_signatures, mark_checks, extract_figures, link_terms,
-         say_what_a_widget_is, add_widget, reachable, begin, add_script)
+         say_what_a_widget_is, add_widget, reachable, begin, add_script, paint_first)
 
 
 def not_found(site: Path, published: str) -> None:

@@ -97,7 +97,7 @@ def sample_ratio_p(users: Sequence[int],     # different users who met each vari
     tests = 1 if len(users) == 2 else len(users)                 # of two variants one test says all
     return min(1.0, tests * min(binomtest(n, sum(users), share).pvalue for n, share in zip(users, shares)))
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #f03a9824
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #e526ec84
 def sample_ratio_p_at_any_look(users: Sequence[int],     # different users who met each variant so far
                                shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
                                ) -> float:               # small where chance does not divide so
@@ -225,7 +225,7 @@ def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
     met = Counter(variant for variant, _ in {(row["variant"], row["sender"]) for row in rows})
     return _arms(words, met, target, planned, variants)
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #4d93e453
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #381b5cbb
 def arms_so_far(recorder: Recorder,       # holds the record
                 target: str,              # the label that the experiment is about
                 variants: Sequence[str],  # their names
@@ -418,7 +418,7 @@ class Router:
         except Exception: _LOG.exception("the shadow %s failed", name)
         finally: self.repeating -= 1
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #0497d9a8
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #f5e78a2d
 class _Stops:
     "Which candidates of an experiment were stopped, and why; kept in the database of the record."
     def __init__(self, recorder: Recorder, salt: str):
@@ -461,16 +461,17 @@ class _Watch:
 def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and each shadow: their checkpoints
                    database: str | Path,    # a file for SQLite, or an SQLAlchemy address
                    experiment: Experiment,  # who gets which
-                   planned: int,            # users for each variant with answers that count, from `users_needed`
+                   planned: int | None,     # users for each variant with answers that count, from `users_needed`
                    target: str = "negative",  # the experiment compares recall of this label
                    shadow: Sequence[str] = (),  # those of the folders that only repeat
                    guard: Callable | None = None,  # (answers and failures, arms so far) → candidates to stop, and why
                    since: datetime | None = None,  # the page leaves out what was asked before, in UTC
+                   judge: Callable | None = None,  # (arms so far, shares, stopped) → decisions, in place of the plan
                    ) -> FastAPI:
     """Checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
 
     Raises `ValueError` for a plan of fewer than two users, or folders that are not those of the experiment."""
-    _check_plan(planned)
+    if judge is None: _check_plan(planned)
     variants = ["A", *experiment.full]
     if {*variants, *shadow} != set(folders) or set(variants) & set(shadow):
         raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
@@ -491,23 +492,29 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
 
     app = FastAPI(title="llmcourse, several variants", lifespan=all_of_them)
     app.state.recorder, app.state.experiment = recorder, router
-    _experiment_page(app, recorder, router, planned, target, since)
+    _experiment_page(app, recorder, router, planned, target, since, judge)
     app.mount("/", router)
     return app
 
-def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: int, target: str,
-                     since: datetime | None) -> None:
+def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: int | None, target: str,
+                     since: datetime | None, judge: Callable | None) -> None:
     "Add `/experiment`, the decision as a page."
-    experiment, variants = router.experiment, ["A", *router.experiment.full]
+    variants, what = ["A", *router.experiment.full], f"{target} sentences found"
+    title, shares = f"{router.experiment.salt}: {what}", router.experiment.shares
+    def decided() -> tuple[dict, dict]:
+        if judge:
+            arms = dict(zip(variants, arms_so_far(recorder, target, variants, since)))
+            return judge(arms, shares, router.stopped), arms
+        arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
+        return decide_all(arms, shares, planned, what=what, stopped=router.stopped), arms
+
     @app.get("/experiment")
     def result() -> Response:
-        try: arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
+        try: decisions, arms = decided()
         except RecordingError as error:
             return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
-        what = f"{target} sentences found"
-        decisions = decide_all(arms, experiment.shares, planned, what=what, stopped=router.stopped)
-        title = f"{experiment.salt}: {what}"
-        return HTMLResponse(render_decision(decisions, arms, planned, title[:1].upper() + title[1:]))
+        page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
+        return HTMLResponse(page)
 
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate

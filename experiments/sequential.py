@@ -5,9 +5,10 @@ gbstats 0.8.0 (MIT, June 2024 on PyPI) asks for numpy below 2 and pandas below 2
     pip install --no-deps --target build/gbstats gbstats==0.8.0
     PYTHONPATH=.:build/gbstats python experiments/sequential.py            (a minute on one core)
 
-Writes llmcourse/measured/sequential.json. Each row is one experiment: the sums over users that go in, and the sequential
-interval and p-value of the difference of two ratios that come out, with users as the unit. `ratio_check` is the share of
-2,000 healthy experiments that its sample ratio check calls broken at 0.001, at some look after each of 500 users.
+Writes llmcourse/measured/sequential.json. Each row is one experiment: the sums over users that go in, and the
+sequential
+interval and p-value of the difference of two ratios that come out, with users as the unit. `ratio_check` is the share
+of 2,000 healthy experiments that its sample ratio check calls broken at 0.001, at some look after each of 500 users.
 """
 from importlib.metadata import version
 
@@ -36,8 +37,10 @@ def sums(right, n) -> dict[str, int]:
 
 def ratio(s: dict) -> RatioStatistic:
     return RatioStatistic(
-        n=s["users"], m_statistic=SampleMeanStatistic(n=s["users"], sum=s["right"], sum_squares=s["right_right"]),
-        d_statistic=SampleMeanStatistic(n=s["users"], sum=s["n"], sum_squares=s["n_n"]), m_d_sum_of_products=s["right_n"])
+        n=s["users"],
+        m_statistic=SampleMeanStatistic(n=s["users"], sum=s["right"], sum_squares=s["right_right"]),
+        d_statistic=SampleMeanStatistic(n=s["users"], sum=s["n"], sum_squares=s["n_n"]),
+        m_d_sum_of_products=s["right_n"])
 
 
 def measure(seed: int) -> dict:

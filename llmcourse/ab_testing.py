@@ -97,7 +97,7 @@ def sample_ratio_p(users: Sequence[int],     # different users who met each vari
     tests = 1 if len(users) == 2 else len(users)                 # of two variants one test says all
     return min(1.0, tests * min(binomtest(n, sum(users), share).pvalue for n, share in zip(users, shares)))
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #e526ec84
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #3b9afeb6
 def sample_ratio_p_at_any_look(users: Sequence[int],     # different users who met each variant so far
                                shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
                                ) -> float:               # small where chance does not divide so
@@ -182,6 +182,7 @@ class Arm:
     all_right: tuple[int, ...]   # for each user with any feedback: right answers of any label, for the guard-rail
     all_n: tuple[int, ...]       # and of how many
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #edf9861e
 def _closed(words: Iterable[tuple], target: str, planned: int, variants: Sequence[str]) -> list[tuple]:
     "The last word on each prediction, up to the one with which every variant had `planned` users."
     last, judged, full = {}, {name: Counter() for name in variants}, dict.fromkeys(variants, 0)
@@ -199,6 +200,7 @@ def _closed(words: Iterable[tuple], target: str, planned: int, variants: Sequenc
         if min(full.values()) >= planned: break
     return list(last.values())
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #620ca03f
 def _arms(words: Iterable[tuple], met: Mapping[str, int], target: str, planned: int,
           variants: Sequence[str]) -> tuple[Arm, ...]:
     "Count words of feedback (id, label, variant, user, what the model said), in the order they came; one pass."
@@ -225,7 +227,7 @@ def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
     met = Counter(variant for variant, _ in {(row["variant"], row["sender"]) for row in rows})
     return _arms(words, met, target, planned, variants)
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #381b5cbb
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #7201a9ba
 def arms_so_far(recorder: Recorder,       # holds the record
                 target: str,              # the label that the experiment is about
                 variants: Sequence[str],  # their names
@@ -246,6 +248,7 @@ def arms_so_far(recorder: Recorder,       # holds the record
         return Arm(len(mine), *(tuple(part.tolist()) for part in (about[:, 3], about[:, 2], every[:, 1], every[:, 0])))
     return tuple(map(arm, variants))
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #71ead849
 def read_words(recorder: Recorder,  # holds the record
                since: datetime | None = None,  # leave out what was asked before, in UTC
                ) -> list[tuple]:    # id, label, variant, user, what the model had said
@@ -321,6 +324,7 @@ def decide(a: Arm,               # the version in service, from `count_feedback`
                                           "found to be worse.")
     return Decision(verdict, _found(a, b, test, what, name) + why, test.p_value, (test.low, test.high))
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #5a59bd74
 def decide_all(arms: Mapping[str, Arm],     # of A and each candidate, counted with the same plan
                shares: Mapping[str, float], # of the users that each was meant to get, from `Experiment.shares`
                planned: int,                # users for each variant, from `users_needed`
@@ -354,8 +358,10 @@ class Router:
                  experiment: Experiment,        # who gets which
                  shadow: Sequence[str] = (),    # variants that repeat each request after its answer, for nobody
                  most: int = 4,                 # repetitions at once; more are left out, so that users need not wait
+                 patience: float = 30.0,        # seconds for one repetition
                  ):
-        self.arms, self.experiment, self.shadow, self.most = dict(arms), experiment, tuple(shadow), most
+        self.arms, self.experiment, self.shadow = dict(arms), experiment, tuple(shadow)
+        self.most, self.patience = most, patience
         self.stopped: dict[str, str] = {}                        # candidate → why
         self.served = {name: [0, 0] for name in self.arms}       # variant → answers, and how many of them failed
         self.repeating, self.left_out = 0, 0
@@ -414,11 +420,11 @@ class Router:
         async def read(): return body.pop(0) if body else await asyncio.Event().wait()   # the client never hangs up
         async def drop(message): pass
         self.repeating += 1
-        try: await self._ask(name, scope | {"state": {}}, read, drop)
+        try: await asyncio.wait_for(self._ask(name, scope | {"state": {}}, read, drop), self.patience)
         except Exception: _LOG.exception("the shadow %s failed", name)
         finally: self.repeating -= 1
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #f5e78a2d
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #954da121
 class _Stops:
     "Which candidates of an experiment were stopped, and why; kept in the database of the record."
     def __init__(self, recorder: Recorder, salt: str):
@@ -438,6 +444,7 @@ class _Stops:
         with self.recorder._session() as connection:
             return {row["variant"]: row["reason"] for row in connection.execute(mine).mappings()}
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #2f394dff
 class _Watch:
     "Asks a guard now and then, and stops what it says. Looks grow rarer: each time a tenth more happened."
     def __init__(self, guard: Callable, router: Router, stops: _Stops, so_far: Callable[[], dict[str, Arm]]):
@@ -458,6 +465,28 @@ class _Watch:
         except RecordingError as error: _LOG.error("the guard could not look: %s", error)
         finally: self.looking.release()
 
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #18564b9a
+def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: int | None, target: str,
+                     since: datetime | None, judge: Callable | None) -> None:
+    "Add `/experiment`, the decision as a page."
+    variants, what = ["A", *router.experiment.full], f"{target} sentences found"
+    title, shares = f"{router.experiment.salt}: {what}", router.experiment.shares
+    def decided() -> tuple[dict, dict]:
+        if judge:
+            arms = dict(zip(variants, arms_so_far(recorder, target, variants, since)))
+            return judge(arms, shares, router.stopped), arms
+        arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
+        return decide_all(arms, shares, planned, what=what, stopped=router.stopped), arms
+
+    @app.get("/experiment")
+    def result() -> Response:
+        try: decisions, arms = decided()
+        except RecordingError as error:
+            return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
+        page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
+        return HTMLResponse(page)
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #7e2c7cce
 def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and each shadow: their checkpoints
                    database: str | Path,    # a file for SQLite, or an SQLAlchemy address
                    experiment: Experiment,  # who gets which
@@ -495,26 +524,6 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
     _experiment_page(app, recorder, router, planned, target, since, judge)
     app.mount("/", router)
     return app
-
-def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: int | None, target: str,
-                     since: datetime | None, judge: Callable | None) -> None:
-    "Add `/experiment`, the decision as a page."
-    variants, what = ["A", *router.experiment.full], f"{target} sentences found"
-    title, shares = f"{router.experiment.salt}: {what}", router.experiment.shares
-    def decided() -> tuple[dict, dict]:
-        if judge:
-            arms = dict(zip(variants, arms_so_far(recorder, target, variants, since)))
-            return judge(arms, shares, router.stopped), arms
-        arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
-        return decide_all(arms, shares, planned, what=what, stopped=router.stopped), arms
-
-    @app.get("/experiment")
-    def result() -> Response:
-        try: decisions, arms = decided()
-        except RecordingError as error:
-            return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
-        page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
-        return HTMLResponse(page)
 
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate

@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse
 from llmcourse.ab_testing import (
     Arm, Experiment, Router, arms_so_far, closed_arms, count_feedback, decide_all, render_decision, sample_ratio_p,
     sample_ratio_p_at_any_look)
-from llmcourse.sequential import Guard, any_look, compare_any_look, decide_any_look
 from llmcourse.monitoring import Recorder
+from llmcourse.sequential import Guard, any_look, compare_any_look, decide_any_look
 
 NAMES = "ABC"
 SHARED = {"time": datetime(2026, 1, 1), "model": "m", "text": "t", "probabilities": [1.0], "truncated": False}
@@ -126,7 +126,8 @@ def test_no_path_leads_around_the_router():
         return answer
 
     router = Router({name: arm(name) for name in "AB"}, Experiment("x", 0.5))
-    rng, parts = random.Random(0), ["A", "B", "predict", "metrics", "..", "", "%2e%2e", "healthz", "docs", "a", "predict/"]
+    rng = random.Random(0)
+    parts = ["A", "B", "predict", "metrics", "..", "", "%2e%2e", "healthz", "docs", "a", "predict/"]
     for _ in range(2000):
         path = "/" + "/".join(rng.choices(parts, k=rng.randint(1, 4)))
         if path != "/predict": ask(router, path)

@@ -119,7 +119,7 @@ def _judge_power(answer) -> str:
     half, tenth = answer["half"], answer["tenth"]
     if not all(isinstance(x, float | int) and 0 <= x <= 1 for x in (half, tenth)):
         return "give the two powers as shares from 0 to 1"
-    if abs(half - tenth) < 0.1: return "with a tenth of the users in B the power should fall a lot; were 30 of 300 in B?"
+    if abs(half - tenth) < 0.1: return "with a tenth of the users in B the power should fall a lot; had B 30 of 300?"
     if abs(half - 0.94) > 0.06: return "150 users a side find this difference in about 19 of 20 experiments"
     if answer["for a quick answer"] != "half": return "the larger power needs fewer users for the same certainty"
     if answer["for a version that may do harm"] != "tenth":
@@ -212,8 +212,8 @@ EXERCISES = [
 QUESTIONS = [
     Question("Why does the hash of a user's id get the name of the experiment as its salt?",
              ("So that the next experiment divides the users anew.",
-              "Without it the same people would meet every candidate, and what one experiment did to them would show in "
-              "the next."),
+              "Without it the same people would meet every candidate, and what one experiment did to them would show "
+              "in the next."),
              (("So that nobody can find out the user's id.",
                "The division needs no secret. What is stored of a user is hashed with a key, which is another matter."),
               ("So that the shares come out exactly as planned.",

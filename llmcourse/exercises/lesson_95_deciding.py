@@ -137,8 +137,8 @@ EXERCISES = [
         mistakes=(Mistake(_slope_of_all, "The slope is taken over both sides together, so a part of what B changed is "
                                          "taken for a difference between users."),
                   Mistake(_not_centred, "Nothing is added back: the mean of all values has moved."),
-                  Mistake(_just_subtracted, "That takes the slope for 1. If the months resemble each other less, it adds "
-                                            "noise instead of removing it."),
+                  Mistake(_just_subtracted, "That takes the slope for 1. If the months resemble each other less, it "
+                                            "adds noise instead of removing it."),
                   Mistake(_side_by_side, "Each side is adjusted to its own past, so the difference stays what it was: "
                                          "what chance dealt unequally is not removed."),
                   Mistake(_turned_slope, "The slope divides by the wrong variance: it explains the past by the "
@@ -153,8 +153,8 @@ EXERCISES = [
         imports="import numpy as np\nfrom llmcourse.sequential import evidence",
         stub='answer = {"false": [..., ..., ...], "found": [..., ..., ...], "tau": ...,\n'
              '          "does a bad tau break the promise": ...}',
-        hints=("The standard error with n users a side is `0.4 * np.sqrt(2 / n)`. Draw B minus A for each pair of users "
-               "and take running means.",
+        hints=("The standard error with n users a side is `0.4 * np.sqrt(2 / n)`. Draw B minus A for each pair of "
+               "users and take running means.",
                "`(evidence(d, error, tau) >= 20).any(1).mean()` is a share of experiments, with `d` of shape "
                "(experiments, looks)."),
         mistakes=(Mistake({"false": [0.3, 0.3, 0.3], "found": [0.5, 0.9, 0.6], "tau": 0.1,

@@ -6,9 +6,9 @@ gbstats 0.8.0 (MIT, June 2024 on PyPI) asks for numpy below 2 and pandas below 2
     PYTHONPATH=.:build/gbstats python experiments/sequential.py            (a minute on one core)
 
 Writes llmcourse/measured/sequential.json. Each row is one experiment: the sums over users that go in, and the
-sequential
-interval and p-value of the difference of two ratios that come out, with users as the unit. `ratio_check` is the share
-of 2,000 healthy experiments that its sample ratio check calls broken at 0.001, at some look after each of 500 users.
+sequential interval and p-value of the difference of two ratios that come out, with users as the unit. `ratio_check` is
+the share of 2,000 healthy experiments that its sample ratio check calls broken at 0.001, at some look after each of
+500 users.
 """
 from importlib.metadata import version
 

@@ -102,7 +102,7 @@ def compare_any_look(right_a: Sequence[int],  # for each user of A: how many ans
     if min(len(n_a), len(n_b)) < max(least, 2): return Comparison(0.0, -1.0, 1.0, 1.0)
     values = np.r_[user_values(right_a, n_a), user_values(right_b, n_b)]
     difference, error = difference_of(values, np.arange(len(values)) >= len(n_a))
-    floor = math.hypot(1 / len(n_a), 1 / len(n_b))       # all users alike: the next one may still be another
+    floor = math.hypot(1 / sum(n_a), 1 / sum(n_b))       # all alike so far: the next answer may still be another
     return any_look(difference, max(error, floor), tau, alpha)
 
 # %% ../nbs/1_from_scratch/95_deciding.ipynb #3275e3b7

@@ -5,36 +5,63 @@
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #17423652
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import math
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from .evaluation import render_template
 from .monitoring import Recorder, RecordingError, monitored_app
 from .uncertainty import design_effect, sample_size
 
 # %% auto #0
-__all__ = ['Experiment', 'Comparison', 'compare_by_user', 'users_needed', 'Arm', 'count_feedback', 'sample_ratio_p', 'Decision',
-           'decide', 'ab_app', 'render_decision']
+__all__ = ['Experiment', 'sample_ratio_p', 'sample_ratio_p_at_any_look', 'Comparison', 'compare_by_user', 'users_needed', 'Arm',
+           'count_feedback', 'arms_so_far', 'read_words', 'closed_arms', 'Decision', 'decide', 'decide_all', 'Router',
+           'experiment_app', 'ab_app', 'render_decision']
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #3a649f1e
 @dataclass(frozen=True)
 class Experiment:
-    "Which users get variant B. Raises `ValueError` for a share that is not between 0 and 1."
+    "Which users get which variant. Raises `ValueError` for shares or a ramp that leave nothing to compare."
     salt: str           # the name of the experiment; another salt mixes the users anew
-    share: float = 0.5  # of the users, for B
+    share: float | Mapping[str, float] = 0.5  # of the users, for B; or for each candidate: {"B": 0.2, "C": 0.2}
+    ramp: float = 1.0   # how much of these shares is switched on, from 0 to 1
 
     def __post_init__(self):
-        if not 0 < self.share < 1:
-            raise ValueError(f"the share of B is {self.share}; it must lie between 0 and 1, or there is nothing to "
-                             "compare")
+        for name, share in self.full.items():
+            if not 0 < share < 1:
+                raise ValueError(f"the share of {name} is {share}; it must lie between 0 and 1, or there is nothing to "
+                                 "compare")
+            if name == "A" or not name.isalnum():
+                raise ValueError(f"{name!r} cannot be a candidate; A is in service and gets what is left, and other "
+                                 "names are letters and digits")
+        if not sum(self.full.values()) < 1:
+            raise ValueError(f"the candidates take {sum(self.full.values()):.3g} of the users; leave some for A")
+        if not 0 <= self.ramp <= 1: raise ValueError(f"the ramp is {self.ramp}; it goes from 0 to 1")
+
+    @property
+    def full(self) -> dict[str, float]:
+        "The share of each candidate when the ramp is 1."
+        return dict(self.share) if isinstance(self.share, Mapping) else {"B": self.share}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        "The share of each variant now. A, in service, has what the candidates leave."
+        now = {name: self.ramp * share for name, share in self.full.items()}
+        return {"A": 1 - sum(now.values())} | now
 
     def position(self,
                  user: str,   # any id that stays with the user
@@ -44,9 +71,46 @@ class Experiment:
 
     def variant(self,
                 user: str,  # any id that stays with the user
-                ) -> str:   # A or B
-        "The variant of a user, the same for ever."
-        return "B" if self.position(user) < self.share else "A"
+                ) -> str:   # A or a candidate
+        "The variant of a user, the same for ever. A larger ramp takes nobody away from a candidate."
+        start, position = 0.0, self.position(user)
+        for name, share in self.full.items():
+            if start <= position < start + self.ramp * share: return name
+            start += share                                       # the segment is kept free for the full share
+        return "A"
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #ca3595a0
+def _check_ratio(users: Sequence[int], shares: Sequence[float]) -> None:
+    if len(users) != len(shares) or len(users) < 2 or min(users) < 0 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"users {list(users)} and shares {list(shares)}; give one of each for two variants or more, "
+                         "with shares that add up to 1")
+
+def sample_ratio_p(users: Sequence[int],     # different users who met each variant
+                   shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
+                   ) -> float:               # small where chance does not divide so
+    """The exact p-value of the division of users, for one look: binomial, each variant against the rest.
+
+    Raises `ValueError` for counts and shares that do not fit each other."""
+    from scipy.stats import binomtest
+    _check_ratio(users, shares)
+    if sum(users) == 0: return 1.0
+    tests = 1 if len(users) == 2 else len(users)                 # of two variants one test says all
+    return min(1.0, tests * min(binomtest(n, sum(users), share).pvalue for n, share in zip(users, shares)))
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #3b9afeb6
+def sample_ratio_p_at_any_look(users: Sequence[int],     # different users who met each variant so far
+                               shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
+                               ) -> float:               # small where chance does not divide so
+    """A p-value of the division of users that holds however often one looks (Lindon and Malek 2022).
+
+    Its prior over all divisions is uniform. Raises `ValueError` for counts and shares that do not fit each other."""
+    _check_ratio(users, shares)
+    if any(n and not share for n, share in zip(users, shares)): return 0.0       # somebody met what was switched off
+    some = [(n, share) for n, share in zip(users, shares) if share]
+    plan = sum(n * math.log(share) for n, share in some)
+    any_plan = (math.lgamma(len(some)) + sum(math.lgamma(n + 1) for n, _ in some)
+                - math.lgamma(sum(users) + len(some)))
+    return min(1.0, math.exp(min(0.0, plan - any_plan)))
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #166335ee
 @dataclass(frozen=True)
@@ -73,6 +137,8 @@ def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answ
                     ) -> Comparison:
     """A permutation test over users, studentized (Janssen 1997). Its interval leaves 0 out where p is at most alpha.
 
+    From 5,000 users on the normal curve takes the place of dealing, which would take minutes and say the same.
+
     Raises `ValueError` for fewer than two users a side, or a user without answers."""
     right, n = np.r_[right_a, right_b].astype(float), np.r_[n_a, n_b].astype(float)
     if min(len(n_a), len(n_b)) < 2 or len(right) != len(n) or not ((n >= 1) & (0 <= right) & (right <= n)).all():
@@ -84,11 +150,15 @@ def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answ
         (b, var_b), (a, var_a) = _shares(side @ columns), _shares(columns.sum(0) - side @ columns)
         return b - a, np.sqrt(np.maximum(var_a + var_b, 1e-12))
     difference, error = measure(in_b.astype(float))
-    dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
-    by_chance, errors = measure(dealt)
-    z, chance = abs(difference) / error, np.sort(np.abs(by_chance) / errors)[::-1]               # largest first
-    half = chance[max(0, math.floor(alpha * (draws + 1)) - 1)] * error
-    p_value = (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
+    z = abs(difference) / error
+    if len(n) >= 5000: limit, p_value = NormalDist().inv_cdf(1 - alpha / 2), math.erfc(z / math.sqrt(2))
+    else:
+        dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
+        by_chance, errors = measure(dealt)
+        chance = np.sort(np.abs(by_chance) / errors)[::-1]                                       # largest first
+        limit = chance[max(0, math.floor(alpha * (draws + 1)) - 1)]
+        p_value = (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
+    half = limit * error
     return Comparison(float(difference), float(difference - half), float(difference + half), float(p_value))
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #38d914a6
@@ -105,121 +175,355 @@ def users_needed(p_a: float,           # the share that A reaches, from a pilot
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #223bcb89
 @dataclass(frozen=True)
 class Arm:
-    "What is known of one variant, user by user, when the plan is complete."
+    "What is known of one variant, user by user."
     users: int                   # different users who met it so far
     right: tuple[int, ...]       # for each user with answers that count: how many were right
     n: tuple[int, ...]           # and of how many
     all_right: tuple[int, ...]   # for each user with any feedback: right answers of any label, for the guard-rail
     all_n: tuple[int, ...]       # and of how many
 
-def _closed(rows: dict[str, dict], feedback: Sequence[dict], target: str, planned: int) -> dict[str, str]:
-    "What people said of each prediction, up to the word of feedback with which both sides had `planned` users."
-    labels, judged = {}, {"A": Counter(), "B": Counter()}
-    for word in feedback:
-        row = rows.get(word["id"])
-        if row is None or row["variant"] not in judged: continue
-        count, who = judged[row["variant"]], row["sender"]
-        if labels.get(word["id"]) == target: count[who] -= 1            # somebody corrects himself
-        labels[word["id"]] = word["label"]
-        if word["label"] == target: count[who] += 1
-        if min(sum(n > 0 for n in count.values()) for count in judged.values()) >= planned: break
-    return labels
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #edf9861e
+def _closed(words: Iterable[tuple], target: str, planned: int, variants: Sequence[str]) -> list[tuple]:
+    "The last word on each prediction, up to the one with which every variant had `planned` users."
+    last, judged, full = {}, {name: Counter() for name in variants}, dict.fromkeys(variants, 0)
+    for word in words:
+        id, label, variant, user, _ = word
+        if variant not in judged: continue
+        count, before = judged[variant], last.get(id)
+        if before and before[1] == target:                              # somebody corrects himself
+            count[user] -= 1
+            full[variant] -= count[user] == 0
+        if label == target:
+            full[variant] += count[user] == 0
+            count[user] += 1
+        last[id] = word
+        if min(full.values()) >= planned: break
+    return list(last.values())
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #620ca03f
+def _arms(words: Iterable[tuple], met: Mapping[str, int], target: str, planned: int,
+          variants: Sequence[str]) -> tuple[Arm, ...]:
+    "Count words of feedback (id, label, variant, user, what the model said), in the order they came; one pass."
+    sums = {name: ({}, {}) for name in variants}                        # user → [right, n]: of the target, of all
+    for _, label, variant, user, said in _closed(words, target, planned, variants):
+        about, every = sums[variant]
+        for table in (about, every) if label == target else (every,):
+            counts = table.setdefault(user, [0, 0])
+            counts[0] += said == label
+            counts[1] += 1
+    split = lambda table: (tuple(right for right, _ in table.values()), tuple(n for _, n in table.values()))
+    return tuple(Arm(met.get(name, 0), *split(sums[name][0]), *split(sums[name][1])) for name in variants)
 
 def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
                    feedback: Sequence[dict],  # from `Recorder.feedback`, in the order it came
                    target: str,               # the label that the experiment is about, for example negative
                    planned: int,              # users a side, fixed beforehand
-                   ) -> tuple[Arm, Arm]:      # A and B
-    "Count users and feedback of both variants. What came after the plan was complete is left out."
-    by_id, arms = {row["id"]: row for row in rows}, []
-    labels = _closed(by_id, feedback, target, planned)
-    for variant in "AB":
-        judged = [(by_id[id], label) for id, label in labels.items() if by_id[id]["variant"] == variant]
-        met = len({row["sender"] for row in rows if row["variant"] == variant})
-        about = [(row, label) for row, label in judged if label == target]
-        arms.append(Arm(met, *_by_user(about), *_by_user(judged)))
-    return tuple(arms)
+                   variants: Sequence[str] = "AB",  # their names
+                   ) -> tuple[Arm, ...]:      # one for each variant, A and B
+    "Count users and feedback of the variants. What came after the plan was complete is left out."
+    by_id = {row["id"]: row for row in rows}
+    words = ((word["id"], word["label"], *(by_id[word["id"]][key] for key in ("variant", "sender", "label")))
+             for word in feedback if word["id"] in by_id)
+    met = Counter(variant for variant, _ in {(row["variant"], row["sender"]) for row in rows})
+    return _arms(words, met, target, planned, variants)
 
-def _by_user(judged: list[tuple[dict, str]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    "For each user with judged answers: how many were right, and of how many."
-    n = Counter(row["sender"] for row, _ in judged)
-    right = Counter(row["sender"] for row, label in judged if row["label"] == label)
-    return tuple(right[who] for who in n), tuple(n.values())
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #7201a9ba
+def arms_so_far(recorder: Recorder,       # holds the record
+                target: str,              # the label that the experiment is about
+                variants: Sequence[str],  # their names
+                since: datetime | None = None,  # leave out what was asked before, in UTC, as when the ramp was smaller
+                ) -> tuple[Arm, ...]:     # one for each variant, from all feedback: nothing is closed
+    "Users and feedback of the variants now, added up by the database: it returns one row a user."
+    from sqlalchemy import and_, case, func, select
+    row = recorder.table.c
+    times = lambda condition: func.sum(case((condition, 1), else_=0))
+    query = select(row.variant, times(row.true_label.is_not(None)), times(row.true_label == row.label),
+                   times(row.true_label == target), times(and_(row.true_label == target, row.label == target)))
+    query = query.where(row.variant.in_(list(variants))).group_by(row.variant, row.sender)
+    if since: query = query.where(row.time >= since)
+    with recorder._session() as connection: found = connection.execute(query).all()
+    def arm(name):
+        mine = np.array([counts for variant, *counts in found if variant == name], int).reshape(-1, 4)
+        about, every = mine[mine[:, 2] > 0], mine[mine[:, 0] > 0]
+        return Arm(len(mine), *(tuple(part.tolist()) for part in (about[:, 3], about[:, 2], every[:, 1], every[:, 0])))
+    return tuple(map(arm, variants))
 
-# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #ca3595a0
-def sample_ratio_p(users_a: int,    # different users who met A
-                   users_b: int,    # and B
-                   share: float,    # of the users that B was meant to get
-                   ) -> float:      # small where chance does not divide so; holds however often one looks
-    "An always-valid p-value of the division of users (Lindon and Malek 2022), with a uniform prior for B's share."
-    log = math.lgamma
-    plan = users_b * math.log(share) + users_a * math.log(1 - share)
-    any_share = log(users_b + 1) + log(users_a + 1) - log(users_a + users_b + 2)
-    return min(1.0, math.exp(min(0.0, plan - any_share)))
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #71ead849
+def read_words(recorder: Recorder,  # holds the record
+               since: datetime | None = None,  # leave out what was asked before, in UTC
+               ) -> list[tuple]:    # id, label, variant, user, what the model had said
+    "Every word of feedback in the order it came, with what it is about. No text is read."
+    from sqlalchemy import select
+    row, told = recorder.table.c, recorder.told.c
+    query = select(told.id, told.label, row.variant, row.sender, row.label).join_from(
+        recorder.told, recorder.table, told.id == row.id).order_by(told.number)
+    if since: query = query.where(row.time >= since)
+    with recorder._session() as connection: return [tuple(word) for word in connection.execute(query)]
+
+def closed_arms(recorder: Recorder,       # holds the record
+                target: str,              # the label that the experiment is about
+                planned: int,             # users a side, fixed beforehand
+                variants: Sequence[str],  # their names
+                since: datetime | None = None,  # leave out what was asked before, in UTC
+                ) -> tuple[Arm, ...]:     # one for each variant
+    "As `count_feedback`, from the database. While too few users gave any feedback, words need not be read."
+    now = arms_so_far(recorder, target, variants, since)
+    if min(len(arm.all_n) for arm in now) < planned: return now
+    return _arms(read_words(recorder, since), {name: arm.users for name, arm in zip(variants, now)}, target, planned,
+                 variants)
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #b1a08735
 @dataclass(frozen=True)
 class Decision:
     "What to do, and why."
-    verdict: str                        # broken, wait, deploy B, keep A, or no difference found
+    verdict: str                        # broken, wait, stopped, deploy B, keep A, or no difference found
     words: str                          # the reason, for people
     p_value: float | None = None        # None as long as nobody should look
     interval: tuple[float, float] | None = None  # of B minus A
 
-def _found(a: Arm, b: Arm, test: Comparison, what: str) -> str:
+def _found(a: Arm, b: Arm, test: Comparison, what: str, name: str) -> str:
     "Shares, interval and p-value in words."
     side = lambda arm: f"{sum(arm.right) / sum(arm.n):.1%} of {sum(arm.n):,} from {len(arm.n):,} users"
     chance = "p < 0.001" if test.p_value < 0.001 else f"p = {test.p_value:.2g}"
-    return (f"{what[:1].upper()}{what[1:]}: A {side(a)}, B {side(b)}; the difference lies between "
+    return (f"{what[:1].upper()}{what[1:]}: A {side(a)}, {name} {side(b)}; the difference lies between "
             f"{100 * test.low:+.1f} and {100 * test.high:+.1f} points ({chance}). ")
 
 def _check_plan(planned: int) -> None:
     if planned < 2: raise ValueError(f"{planned} users planned; one user a side shows no spread, so use users_needed")
 
 def decide(a: Arm,               # the version in service, from `count_feedback` with the same plan
-           b: Arm,               # the candidate
+           b: Arm,               # a candidate
            planned: int,         # users a side with answers that count, from `users_needed`, fixed beforehand
            share: float = 0.5,   # of the users that B was meant to get
            alpha: float = 0.05,  # how often to see a difference where there is none, in all looks together
            what: str = "right answers",  # what is counted, for the words
+           name: str = "B",      # of the candidate
            ) -> Decision:
     """Turn counts into a decision. Before both sides have `planned` users it only says how many are missing.
 
     Raises `ValueError` for a plan of fewer than two."""
     _check_plan(planned)
-    if sample_ratio_p(a.users, b.users, share) < 0.001:
-        return Decision("broken", f"{b.users:,} of {a.users + b.users:,} users met B where {share:.0%} were meant to. "
-                        "Chance does this less than once in a thousand times: users get lost on one side. Find out "
-                        "where before you believe any other number.")
+    if sample_ratio_p_at_any_look([a.users, b.users], [1 - share, share]) < 0.001:
+        return Decision("broken", f"{b.users:,} of {a.users + b.users:,} users met {name} where {share:.0%} were "
+                        "meant to. Chance does this less than once in a thousand times: users get lost on one "
+                        "side. Find out where before you believe any other number.")
     if min(len(a.n), len(b.n)) < planned:
-        return Decision("wait", f"A has {len(a.n):,} users with answers that count and B {len(b.n):,}, of {planned:,} "
-                        "planned for each. To look at the result now, and to stop when it pleases, would find "
-                        "differences that are not there.")
+        return Decision("wait", f"A has {len(a.n):,} users with answers that count and {name} {len(b.n):,}, of "
+                        f"{planned:,} planned for each. To look at the result now, and to stop when it pleases, "
+                        "would find differences that are not there.")
     test = compare_by_user(a.right, a.n, b.right, b.n, alpha)
     if test.p_value > alpha:
         verdict, why = "no difference found", ("Both could be equally good. Keep A, which is known; for a smaller "
                                                "difference plan a larger experiment.")
-    elif test.difference < 0: verdict, why = "keep A", "B is worse, beyond chance."
+    elif test.difference < 0: verdict, why = "keep A", f"{name} is worse, beyond chance."
     elif compare_by_user(a.all_right, a.all_n, b.all_right, b.all_n, alpha).high < 0:
-        verdict, why = "keep A", ("But over all answers B is right less often than A, beyond chance. That breaks the "
-                                  "guard-rail.")
+        verdict, why = "keep A", (f"But over all answers {name} is right less often than A, beyond chance. That "
+                                  "breaks the guard-rail.")
     else:
-        verdict, why = "deploy B", ("Chance alone is a poor explanation, and over all answers B is not found to be "
-                                    "worse.")
-    return Decision(verdict, _found(a, b, test, what) + why, test.p_value, (test.low, test.high))
+        verdict, why = f"deploy {name}", (f"Chance alone is a poor explanation, and over all answers {name} is not "
+                                          "found to be worse.")
+    return Decision(verdict, _found(a, b, test, what, name) + why, test.p_value, (test.low, test.high))
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #5a59bd74
+def decide_all(arms: Mapping[str, Arm],     # of A and each candidate, counted with the same plan
+               shares: Mapping[str, float], # of the users that each was meant to get, from `Experiment.shares`
+               planned: int,                # users for each variant, from `users_needed`
+               alpha: float = 0.05,         # how often to see any difference where there is none
+               what: str = "right answers", # what is counted, for the words
+               stopped: Mapping[str, str] = {},  # candidates that a guard-rail stopped, with the reason
+               ) -> dict[str, Decision]:    # for each candidate
+    "Each candidate against A by `decide`. The candidates share alpha (Bonferroni). Raises what `decide` raises."
+    candidates = [name for name in arms if name != "A"]
+    p = sample_ratio_p_at_any_look([arms[name].users for name in arms], [shares[name] for name in arms])
+    def one(name):
+        if name in stopped: return Decision("stopped", f"{stopped[name]} All users have A again.")
+        a, b = shares["A"], shares[name]
+        if p >= 0.001 or stopped:                   # after a stop A has more users than were planned, and why is known
+            share = arms[name].users / (arms["A"].users + arms[name].users) if stopped else b / (a + b)
+            return decide(arms["A"], arms[name], planned, share, alpha / len(candidates), what, name)
+        met = ", ".join(f"{key} {arm.users:,} ({shares[key]:.0%} planned)" for key, arm in arms.items())
+        return Decision("broken", f"Users met: {met}. Chance does this less than once in a thousand times: users get "
+                        "lost somewhere. Find out where before you believe any other number.")
+    return {name: one(name) for name in candidates}
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #bd7a0a36
-def _experiment_page(app: FastAPI, recorder: Recorder, experiment: Experiment, planned: int, target: str) -> None:
+_LOG = logging.getLogger("llmcourse.ab_testing")
+_SHARED = {"/healthz", "/readyz", "/feedback", "/recording", "/metrics", "/docs", "/openapi.json"}  # answered by A
+_SHOWN = {"/healthz", "/recording", "/metrics"}              # what each arm shows of itself, as /B/metrics
+
+class Router:
+    "An ASGI application: `/predict` for several variants, with no other way to any of them."
+    def __init__(self,
+                 arms: Mapping[str, Callable],  # the application of each variant
+                 experiment: Experiment,        # who gets which
+                 shadow: Sequence[str] = (),    # variants that repeat each request after its answer, for nobody
+                 most: int = 4,                 # repetitions at once; more are left out, so that users need not wait
+                 patience: float = 30.0,        # seconds for one repetition
+                 ):
+        self.arms, self.experiment, self.shadow = dict(arms), experiment, tuple(shadow)
+        self.most, self.patience = most, patience
+        self.stopped: dict[str, str] = {}                        # candidate → why
+        self.served = {name: [0, 0] for name in self.arms}       # variant → answers, and how many of them failed
+        self.repeating, self.left_out = 0, 0
+        self.on_event: Callable | None = None                    # called after feedback and after a failure
+
+    def variant(self,
+                user: str,  # any id that stays with the user
+                ) -> str:   # who answers now
+        "The variant of a user; A in place of a stopped one."
+        name = self.experiment.variant(user)
+        return "A" if name in self.stopped else name
+
+    async def __call__(self, scope, receive, send):
+        path = scope.get("path", "")
+        name, _, rest = path[1:].partition("/")
+        if path == "/predict": await self._predict(scope, receive, send)
+        elif path == "/feedback": await self._ask("A", scope, receive, send, True)
+        elif path in _SHARED: await self.arms["A"](scope, receive, send)
+        elif name in self.arms and f"/{rest}" in _SHOWN and scope["method"] in ("GET", "HEAD"):
+            await self.arms[name](scope | {"path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
+        else: await JSONResponse({"error": f"there is nothing at {path}"}, 404)(scope, receive, send)
+
+    async def _ask(self, name, scope, receive, send, is_event=False) -> int:
+        "Let an arm answer, note whether it failed, and give the status."
+        status = [500]                                           # what it counts as if it gives no answer at all
+        async def watch(message):
+            if message["type"] == "http.response.start": status[0] = message["status"]
+            await send(message)
+        try: await self.arms[name](scope, receive, watch)
+        finally:
+            failed = status[0] >= 500
+            if not is_event:
+                self.served[name][0] += 1
+                self.served[name][1] += failed
+            if self.on_event and (failed or is_event and status[0] == 200): await run_in_threadpool(self.on_event)
+        return status[0]
+
+    async def _predict(self, scope, receive, send):
+        users = [value.decode("latin-1").strip() for name, value in scope["headers"] if name == b"x-user-id"]
+        if len(users) != 1 or not 0 < len(users[0]) <= 200:
+            error = "send one header X-User-Id of 1 to 200 characters, the same for a user each time"
+            return await JSONResponse({"error": error}, 422)(scope, receive, send)
+        body = []
+        async def keep():
+            message = await receive()
+            if message["type"] == "http.request": body.append(message)
+            return message
+        status = await self._ask(self.variant(users[0]), scope, keep if self.shadow else receive, send)
+        if status == 200: await asyncio.gather(*(self._repeat(name, scope, list(body)) for name in self.shadow))
+
+    async def _repeat(self, name, scope, body):
+        "Let a shadow answer for nobody. Whatever goes wrong with it is logged."
+        if self.repeating >= self.most:
+            self.left_out += 1
+            return
+        async def read(): return body.pop(0) if body else await asyncio.Event().wait()   # the client never hangs up
+        async def drop(message): pass
+        self.repeating += 1
+        try: await asyncio.wait_for(self._ask(name, scope | {"state": {}}, read, drop), self.patience)
+        except Exception: _LOG.exception("the shadow %s failed", name)
+        finally: self.repeating -= 1
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #954da121
+class _Stops:
+    "Which candidates of an experiment were stopped, and why; kept in the database of the record."
+    def __init__(self, recorder: Recorder, salt: str):
+        from sqlalchemy import Column, DateTime, MetaData, String, Table, Text
+        self.recorder, self.salt = recorder, salt
+        self.table = Table("experiment_stops", MetaData(), Column("experiment", String(200)), Column("time", DateTime),
+                           Column("variant", String(64)), Column("reason", Text))
+        with recorder._session() as connection: self.table.metadata.create_all(connection)
+
+    def add(self, variant: str, reason: str) -> None:
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        row = {"experiment": self.salt, "time": now, "variant": variant, "reason": reason}
+        with self.recorder._session() as connection: connection.execute(self.table.insert(), row)
+
+    def __call__(self) -> dict[str, str]:
+        mine = self.table.select().where(self.table.c.experiment == self.salt)
+        with self.recorder._session() as connection:
+            return {row["variant"]: row["reason"] for row in connection.execute(mine).mappings()}
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #2f394dff
+class _Watch:
+    "Asks a guard now and then, and stops what it says. Looks grow rarer: each time a tenth more happened."
+    def __init__(self, guard: Callable, router: Router, stops: _Stops, so_far: Callable[[], dict[str, Arm]]):
+        self.guard, self.router, self.stops, self.so_far = guard, router, stops, so_far
+        self.events, self.next_look, self.looking = 0, 1, threading.Lock()
+
+    def __call__(self) -> None:
+        self.events += 1
+        if self.events < self.next_look or not self.looking.acquire(blocking=False): return
+        try:
+            self.next_look = int(1.1 * self.events) + 1
+            served = {name: tuple(counts) for name, counts in self.router.served.items()}
+            for name, why in self.guard(served, self.so_far()).items():
+                if name == "A" or name in self.router.stopped: continue
+                self.router.stopped[name] = why
+                _LOG.warning("%s is stopped: %s", name, why)
+                self.stops.add(name, why)
+        except RecordingError as error: _LOG.error("the guard could not look: %s", error)
+        finally: self.looking.release()
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #18564b9a
+def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: int | None, target: str,
+                     since: datetime | None, judge: Callable | None) -> None:
     "Add `/experiment`, the decision as a page."
+    variants, what = ["A", *router.experiment.full], f"{target} sentences found"
+    title, shares = f"{router.experiment.salt}: {what}", router.experiment.shares
+    def decided() -> tuple[dict, dict]:
+        if judge:
+            arms = dict(zip(variants, arms_so_far(recorder, target, variants, since)))
+            return judge(arms, shares, router.stopped), arms
+        arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
+        return decide_all(arms, shares, planned, what=what, stopped=router.stopped), arms
+
     @app.get("/experiment")
     def result() -> Response:
-        try: rows, feedback = recorder.rows(), recorder.feedback()
+        try: decisions, arms = decided()
         except RecordingError as error:
             return JSONResponse({"error": f"{error}; the experiment goes on, ask again later"}, 503)
-        a, b = count_feedback(rows, feedback, target, planned)
-        decision = decide(a, b, planned, experiment.share, what=f"{target} sentences found")
-        title = f"{experiment.salt}: {target} sentences found".capitalize()
-        return HTMLResponse(render_decision(decision, a, b, planned, title))
+        page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
+        return HTMLResponse(page)
+
+# %% ../nbs/1_from_scratch/28_ab_testing.ipynb #7e2c7cce
+def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and each shadow: their checkpoints
+                   database: str | Path,    # a file for SQLite, or an SQLAlchemy address
+                   experiment: Experiment,  # who gets which
+                   planned: int | None,     # users for each variant with answers that count, from `users_needed`
+                   target: str = "negative",  # the experiment compares recall of this label
+                   shadow: Sequence[str] = (),  # those of the folders that only repeat
+                   guard: Callable | None = None,  # (answers and failures, arms so far) → candidates to stop, and why
+                   since: datetime | None = None,  # the page leaves out what was asked before, in UTC
+                   judge: Callable | None = None,  # (arms so far, shares, stopped) → decisions, in place of the plan
+                   ) -> FastAPI:
+    """Checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
+
+    Raises `ValueError` for a plan of fewer than two users, or folders that are not those of the experiment."""
+    if judge is None: _check_plan(planned)
+    variants = ["A", *experiment.full]
+    if {*variants, *shadow} != set(folders) or set(variants) & set(shadow):
+        raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
+                         f"{', '.join(shadow) or 'none'}, so give one folder for each of them")
+    arms = {name: monitored_app(folder, database, variant=name) for name, folder in folders.items()}
+    recorder, router = Recorder(database), Router(arms, experiment, shadow)
+    stops = _Stops(recorder, experiment.salt)
+    router.stopped.update(stops())
+    if guard:
+        router.on_event = _Watch(guard, router, stops,
+                                 lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since))))
+
+    @asynccontextmanager
+    async def all_of_them(app):
+        async with AsyncExitStack() as stack:                # what an arm starts and ends, it starts and ends here
+            for arm in arms.values(): await stack.enter_async_context(arm.router.lifespan_context(arm))
+            yield
+
+    app = FastAPI(title="llmcourse, several variants", lifespan=all_of_them)
+    app.state.recorder, app.state.experiment = recorder, router
+    _experiment_page(app, recorder, router, planned, target, since, judge)
+    app.mount("/", router)
+    return app
 
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate
@@ -227,29 +531,10 @@ def ab_app(folder_a: str | Path,    # the checkpoint in service
            experiment: Experiment,  # who gets B
            planned: int,            # users a side with answers that count, from `users_needed`
            target: str = "negative",  # the experiment compares recall of this label
+           guard: Callable | None = None,  # see `experiment_app`
            ) -> FastAPI:
-    """Two checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
-
-    Raises `ValueError` for a plan of fewer than two users."""
-    _check_plan(planned)
-    arms = {name: monitored_app(folder, database, variant=name) for name, folder in (("A", folder_a), ("B", folder_b))}
-    app, recorder = FastAPI(title="llmcourse, two variants"), Recorder(database)
-    app.state.recorder = recorder
-    _experiment_page(app, recorder, experiment, planned, target)
-
-    async def route(scope, receive, send):
-        name = "A"                                           # feedback and the rest: both know the same database
-        if scope["type"] == "http" and scope["path"] == "/predict":
-            user = dict(scope["headers"]).get(b"x-user-id", b"").decode("latin-1").strip()
-            if not 0 < len(user) <= 200:
-                error = "send a header X-User-Id of 1 to 200 characters, the same for a user each time"
-                return await JSONResponse({"error": error}, 422)(scope, receive, send)
-            name = experiment.variant(user)
-        await arms[name](scope, receive, send)
-
-    for name, arm in arms.items(): app.mount(f"/{name}", arm)   # /A/metrics and /B/metrics stay apart
-    app.mount("/", route)
-    return app
+    "`experiment_app` for two checkpoints. Raises what it raises."
+    return experiment_app({"A": folder_a, "B": folder_b}, database, experiment, planned, target, guard=guard)
 
 # %% ../nbs/1_from_scratch/28_ab_testing.ipynb #b7145a73
 def _side(name: str, arm: Arm) -> dict:
@@ -261,23 +546,28 @@ def _side(name: str, arm: Arm) -> dict:
     return {"name": name, "judged": len(arm.n), "share": share,
             "low": max(0, share - half), "high": min(1, share + half)}
 
-def render_decision(decision: Decision,  # from `decide`
-                    a: Arm,              # the version in service
-                    b: Arm,              # the candidate
-                    planned: int,        # users a side
-                    title: str,          # what the experiment is about
-                    ) -> str:            # HTML
-    "The decision as one page that needs nothing from outside."
-    looks = {"deploy B": ("✓", "good"), "broken": ("✗", "bad"), "wait": ("…", "muted")}
-    mark, tone = looks.get(decision.verdict, ("=", "muted"))
-    arms = [_side("A", a) | {"colour": "baseline"}, _side("B", b) | {"colour": "ours"}]
-    seen = decision.p_value is not None
-    both = lambda what, show: (what, show(a), show(b))
-    part = lambda right, n: f"{sum(right):,} of {sum(n):,} ({sum(right) / sum(n):.1%})"
-    rows = [both("Users", lambda arm: f"{arm.users:,}"),
-            both("Users with answers that count", lambda arm: f"{len(arm.n):,}"),
-            both("Planned", lambda arm: f"{planned:,}")]
-    if seen: rows += [both("Right of the answers that count", lambda arm: part(arm.right, arm.n)),
-                      both("Guard-rail: right of all", lambda arm: part(arm.all_right, arm.all_n))]
-    return render_template("ab", title=title, mark=mark, tone=tone, words=decision.words, rows=rows, arms=arms,
-                           seen=seen, planned=planned, verdict=decision.verdict[0].upper() + decision.verdict[1:])
+def _part(right: Sequence[int], n: Sequence[int]) -> str:
+    return f"{sum(right):,} of {sum(n):,} ({sum(right) / sum(n):.1%})" if sum(n) else "none"
+
+def render_decision(decisions: Mapping[str, Decision],  # of each candidate, from `decide_all`
+                    arms: Mapping[str, Arm],            # of A and each candidate
+                    planned: int | None,                # users for each variant; None where no number was planned
+                    title: str,                         # what the experiment is about
+                    ) -> str:                           # HTML
+    "The decisions as one page that needs nothing from outside."
+    looks = {"deploy": ("✓", "good"), "broken": ("✗", "bad"), "stopped": ("✗", "bad"), "wait": ("…", "muted")}
+    found = []
+    for name, decision in decisions.items():
+        mark, tone = looks.get(decision.verdict.split()[0], ("=", "muted"))
+        verdict = decision.verdict[0].upper() + decision.verdict[1:]
+        found.append({"mark": mark, "tone": tone, "words": decision.words,
+                      "verdict": verdict if len(decisions) == 1 else f"{name}: {verdict}"})
+    seen = any(decision.p_value is not None for decision in decisions.values())
+    every = lambda what, show: (what, [show(arm) for arm in arms.values()])
+    rows = [every("Users", lambda arm: f"{arm.users:,}"),
+            every("Users with answers that count", lambda arm: f"{len(arm.n):,}")]
+    if planned: rows.append(every("Planned", lambda arm: f"{planned:,}"))
+    if seen: rows += [every("Right of the answers that count", lambda arm: _part(arm.right, arm.n)),
+                      every("Guard-rail: right of all", lambda arm: _part(arm.all_right, arm.all_n))]
+    sides = [_side(name, arm) | {"colour": "baseline" if name == "A" else "ours"} for name, arm in arms.items()]
+    return render_template("ab", title=title, decisions=found, rows=rows, arms=sides, seen=seen, planned=planned or 0)

@@ -22,7 +22,8 @@ from llmcourse.record import Recorder
 recorder = Recorder(sys.argv[1], key="k" * 32)
 def ask():
     while True:
-        ids = recorder.record(["does anybody hear me?"] * 2, {{"model": "m", "predictions": [{SAID}] * 2}}, sender="ann")
+        answer = {{"model": "m", "predictions": [{SAID}] * 2}}
+        ids = recorder.record(["does anybody hear me?"] * 2, answer, sender="ann")
         os.write(1, (" ".join(ids) + "\\n").encode())
 for _ in range(8): threading.Thread(target=ask).start()
 """

@@ -264,8 +264,8 @@ answered do not count.""",
         title="What a thief finds",
         kind="decide",
         task="""Fifty customers have numbers of four digits. A thief has the stored hashes and knows how they were
-made, but has no key. Store plain SHA-256 and a keyed hash of the same 50 numbers, let the thief try all numbers from
-0000 to 9999, and return a dictionary: the share found under `"plain"` and `"keyed"` (0 to 1), and which to `"store"`.""",
+made, but has no key. Store plain SHA-256 and a keyed hash of the same 50 numbers, let the thief try all 10,000
+numbers, and return a dictionary: the share found under `"plain"` and `"keyed"` (0 to 1), and which to `"store"`.""",
         stub='answer = {"plain": ..., "keyed": ..., "store": ...}',
         solution=search_hashes,
         imports="import hashlib\nimport hmac",

@@ -29,7 +29,8 @@ from .uncertainty import wilson
 
 # %% auto #0
 __all__ = ['LOG', 'Feedback', 'recent_quality', 'monitored_app', 'jensen_shannon', 'chi_squared', 'draw_windows', 'Drift',
-           'DriftMonitor', 'words_of', 'decisive_words', 'Views', 'squared_mmd', 'KernelFeatures', 'mean_distance']
+           'DriftMonitor', 'words_of', 'decisive_words', 'Views', 'squared_mmd', 'KernelFeatures', 'mean_distance',
+           'Whitening']
 
 # %% ../nbs/1_from_scratch/27_monitoring.ipynb #f6f65eea
 LOG = logging.getLogger("llmcourse.monitoring")
@@ -407,3 +408,26 @@ def mean_distance(p: np.ndarray,   # (..., 1 + features) sums of rows of `Kernel
                   ) -> np.ndarray: # (...)
     "The squared distance of the mean features, which is nearly the squared MMD."
     return ((p[..., 1:] / p[..., :1] - q[..., 1:] / q[..., :1])**2).sum(-1)
+
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #7650711e
+class Whitening:
+    "Turns vectors so that the means of groups swing equally in all directions: distances become Hotelling's T²."
+    def __init__(self,
+                 vectors: np.ndarray, # (sentences, d), of other reviews than those that set the thresholds
+                 groups: Sequence,    # the review of each
+                 ):
+        from sklearn.covariance import LedoitWolf
+        groups, self.mean, self.scale = np.asarray(groups), vectors.mean(0), vectors.std(0) + 1e-9
+        scaled, names = self._scaled(vectors), np.unique(groups)
+        members = [scaled[groups == name] for name in names]
+        means = np.stack([rows.mean(0) * len(rows)**0.5 for rows in members])    # long reviews say more
+        self.turn = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(means).precision_)
+
+    def _scaled(self, vectors): return (vectors - self.mean) / self.scale
+
+    def __call__(self,
+                 vectors: np.ndarray, # (sentences, d)
+                 ) -> np.ndarray:     # (sentences, 1 + d): a column of ones, then the turned vector
+        "The row that each sentence adds."
+        turned = self._scaled(vectors) @ self.turn
+        return np.concatenate([np.ones((len(turned), 1)), turned], 1)

@@ -59,7 +59,7 @@ def test_openapi_says_what_is_answered(checkpoint, tmp_path):
 
 def test_rules_and_dashboard_use_metrics_that_exist(checkpoint, tmp_path):
     client = TestClient(monitored_app(checkpoint, tmp_path/"a.db"))
-    known = set(re.findall(r"^# TYPE (\w+)", client.get("/metrics").text, flags=re.M)) | {"llmcourse_latency_seconds_bucket"}
+    known = {"llmcourse_latency_seconds_bucket", *re.findall(r"^# TYPE (\w+)", client.get("/metrics").text, flags=re.M)}
     rules = yaml.safe_load((ROOT/"deploy"/"alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
     board = json.loads((ROOT/"deploy"/"dashboard.json").read_text(encoding="utf-8"))
     asked = [rule["expr"] for rule in rules] + [target["expr"] for p in board["panels"] for target in p["targets"]]

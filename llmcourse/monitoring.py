@@ -5,128 +5,37 @@
 # %% ../nbs/1_from_scratch/27_monitoring.ipynb #907aefa8
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import json
 import logging
 import re
 import time
-import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from .anonymization import anonymize
+from .record import Recorder, RecordingError
 from .serving import Predictor, create_app
+from .uncertainty import wilson
 
 # %% auto #0
-__all__ = ['LOG', 'RecordingError', 'Recorder', 'hash_of', 'Feedback', 'monitored_app', 'jensen_shannon', 'chi_squared',
-           'draw_windows', 'Drift', 'DriftMonitor', 'words_of', 'decisive_words', 'Views']
-
-# %% ../nbs/1_from_scratch/27_monitoring.ipynb #4361ecd7
-LOG = logging.getLogger("llmcourse.monitoring")
-
-class RecordingError(RuntimeError):
-    "The database could not be used. `reason` is one of locked, full, other."
-    def __init__(self, message: str, reason: str):
-        super().__init__(message)
-        self.reason = reason
-
-def _explain(error: Exception, address: str) -> RecordingError:
-    said, where = str(getattr(error, "orig", error)), f"the database {address}"
-    if "locked" in said: return RecordingError(f"{where} is locked by another program; close it or wait", "locked")
-    if "full" in said: return RecordingError(f"{where} is full; free space on its disk or delete old rows", "full")
-    return RecordingError(f"{where} cannot be used ({said}); check address, folder and permissions", "other")
-
-def _tables(metadata) -> tuple:
-    "The table of predictions and the table of feedback."
-    from sqlalchemy import JSON, Boolean, Column, DateTime, Integer, String, Table, Text
-    predictions = Table("predictions", metadata, Column("number", Integer, primary_key=True),
-                        Column("id", String(32), unique=True), Column("time", DateTime),
-                        Column("model", String(64), index=True), Column("text", Text), Column("label", String(64)),
-                        Column("probabilities", JSON), Column("truncated", Boolean), Column("true_label", String(64)),
-                        Column("variant", String(64)), Column("sender", String(16)))
-    feedback = Table("feedback", metadata, Column("number", Integer, primary_key=True),
-                     Column("id", String(32), index=True), Column("time", DateTime), Column("label", String(64)))
-    return predictions, feedback
-
-def _now() -> datetime: return datetime.now(timezone.utc).replace(tzinfo=None)
-
-class Recorder:
-    "A table of anonymized predictions, with room for the truth. Raises `RecordingError` that says what to do."
-    def __init__(self,
-                 address: str | Path,    # a file for SQLite, or an SQLAlchemy address: `postgresql+psycopg://...`
-                 patience: float = 0.2,  # seconds to wait for a locked SQLite file
-                 ):
-        import sqlalchemy
-        url = sqlalchemy.engine.make_url(str(address) if "://" in str(address) else f"sqlite:///{address}")
-        wait = {"timeout": patience} if url.get_backend_name() == "sqlite" else {}
-        self.address = url.render_as_string(hide_password=True)
-        self.engine = sqlalchemy.create_engine(url, connect_args=wait)
-        self.table, self.told = _tables(sqlalchemy.MetaData())
-        with self._session() as connection: self.table.metadata.create_all(connection)
-
-    @contextmanager
-    def _session(self):
-        from sqlalchemy.exc import SQLAlchemyError
-        try:
-            with self.engine.begin() as connection: yield connection   # all of it or nothing
-        except SQLAlchemyError as error: raise _explain(error, self.address) from error
-
-    def record(self,
-               texts: Sequence[str],  # as sent; they are anonymized here
-               answer: dict,          # what `/predict` answered: model and predictions
-               variant: str | None = None,  # the arm of an A/B test that answered
-               sender: str | None = None,   # who asked; only a hash of it is kept
-               ) -> list[str]:        # an id for each prediction, impossible to guess
-        "Store predictions, all of them or none."
-        shared = {"variant": variant, "sender": sender and hash_of(sender), "time": _now(), "model": answer["model"]}
-        rows = [shared | {"id": uuid.uuid4().hex, "text": anonymize(text)} |
-                {key: p[key] for key in ("label", "probabilities", "truncated")}
-                for text, p in zip(texts, answer["predictions"], strict=True)]
-        with self._session() as connection: connection.execute(self.table.insert(), rows)
-        return [row["id"] for row in rows]
-
-    def give_feedback(self,
-                      id: str,     # as `record` returned it
-                      label: str,  # what the text really is
-                      ) -> str | None:  # what the model had said; None if there is no such prediction
-        "Attach the truth to a recorded prediction. The last word counts; every word is kept, in the order it came."
-        mine = self.table.c.id == id
-        with self._session() as connection:
-            said = connection.execute(self.table.select().where(mine)).mappings().first()
-            if said is None: return None
-            connection.execute(self.table.update().where(mine).values(true_label=label))
-            connection.execute(self.told.insert(), {"id": id, "time": _now(), "label": label})
-        return said["label"]
-
-    def _all(self, table) -> list[dict]:
-        with self._session() as connection:
-            return [dict(row) for row in connection.execute(table.select().order_by(table.c.number)).mappings()]
-
-    def rows(self) -> list[dict]:
-        "Every recorded prediction, oldest first."
-        return self._all(self.table)
-
-    def feedback(self) -> list[dict]:
-        "Every word of feedback, in the order it came: number, id of the prediction, time, label."
-        return self._all(self.told)
-
-def hash_of(sender: str,  # who asked, in whatever form
-            ) -> str:     # 16 hexadecimal digits
-    "What is stored of a sender."
-    return hashlib.sha256(sender.encode()).hexdigest()[:16]
+__all__ = ['LOG', 'Feedback', 'recent_quality', 'monitored_app', 'jensen_shannon', 'chi_squared', 'draw_windows', 'Drift',
+           'DriftMonitor', 'words_of', 'decisive_words', 'Views', 'squared_mmd', 'KernelFeatures', 'mean_distance',
+           'Whitening']
 
 # %% ../nbs/1_from_scratch/27_monitoring.ipynb #f6f65eea
+LOG = logging.getLogger("llmcourse.monitoring")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
 class Feedback(BaseModel):
     "What `/feedback` takes: the id of a prediction and the label that would have been right."
     id: str
@@ -135,23 +44,30 @@ class Feedback(BaseModel):
 class _Metrics:
     "What one server counts, in the form that Prometheus collects, and how its recording goes."
     def __init__(self):
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         self.registry = CollectorRegistry()
         counter = lambda name, what, *labels: Counter(f"llmcourse_{name}", what, labels, registry=self.registry)
+        gauge = lambda name, what: Gauge(f"llmcourse_{name}", what, registry=self.registry)
         self.requests = counter("requests", "Requests by address and status.", "path", "status")
         self.predictions = counter("predictions", "Predictions by label.", "label")
         self.failures = counter("recording_failures", "Answers that could not be recorded.", "reason")
-        self.feedback = counter("feedback", "Feedback by what the model had said and what is true.", "said", "true")
-        self.latency = Histogram("llmcourse_latency_seconds", "Time to answer.", ["path"], registry=self.registry)
+        self.feedback = counter("feedback", "Predictions by what the model had said and what is true.", "said", "true")
+        self.corrections = counter("feedback_corrections", "Feedback on a prediction that had some already.")
+        self.latency = Histogram("llmcourse_latency_seconds", "Time to answer.", ["path"], registry=self.registry,
+                                 buckets=_SECONDS)
+        self.queued = gauge("queue", "Texts that wait for the model.")
+        self.unwritten = gauge("record_queue", "Answers that wait to be written.")
         self.state = {"recorded": 0, "failed": 0, "last_error": None}
 
 def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Callable[..., Awaitable[dict]]:
     "A function that records an answer and adds the ids, or None for them if that was not possible."
     async def keep(texts: list[str], answer: dict, sender: str | None) -> dict:
         for p in answer["predictions"]: metrics.predictions.labels(p["label"]).inc()
-        try: ids = await run_in_threadpool(recorder.record, texts, answer, variant, sender)    # a disk may be slow
-        except RecordingError as error:
-            metrics.failures.labels(error.reason).inc()
+        try:
+            waiting = await run_in_threadpool(recorder.submit, texts, answer, variant, sender)   # masking takes time
+            ids = await asyncio.wrap_future(waiting)
+        except Exception as error:                      # whatever it is, the user gets the answer
+            metrics.failures.labels(getattr(error, "reason", "other")).inc()
             metrics.state.update(failed=metrics.state["failed"] + len(texts), last_error=str(error))
             LOG.error("%d predictions answered but not recorded: %s", len(texts), error)
             return answer | {"ids": None}
@@ -160,59 +76,138 @@ def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Calla
     return keep
 
 # A fixed set: an address that nobody serves makes no new series.
-_PATHS = {"/predict", "/feedback", "/healthz", "/metrics", "/recording"}
+_PATHS = {"/predict", "/feedback", "/healthz", "/readyz", "/metrics", "/recording", "/quality"}
 
-def _watch_requests(app: FastAPI, metrics: _Metrics, keep: Callable[..., Awaitable[dict]]) -> None:
-    "Count every request, and keep every answer of `/predict`."
-    @app.middleware("http")
-    async def watch(request: Request, call_next):
-        start, path = time.perf_counter(), request.url.path if request.url.path in _PATHS else "other"
-        try: response = await call_next(request)
+class _Watch:
+    "The outermost middleware: counts every request, and holds each answer of `/predict` until it is recorded."
+    def __init__(self, app, metrics: _Metrics, keep: Callable[..., Awaitable[dict]]):
+        self.app, self.metrics, self.keep = app, metrics, keep
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http": return await self.app(scope, receive, send)
+        asked = scope["path"].removeprefix(scope.get("root_path", ""))
+        path, state = asked if asked in _PATHS else "other", scope.setdefault("state", {})
+        sender = dict(scope["headers"]).get(b"x-user-id", b"").decode("latin-1") or None
+        start, status, held, answer = time.perf_counter(), 0, None, bytearray()
+        async def watched(message):
+            nonlocal status, held
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if path == "/predict" and status == 200: held = message
+                else: await send(message)
+            elif held is None: await send(message)
+            else:
+                answer.extend(message.get("body", b""))
+                if message.get("more_body", False): return
+                texts = json.loads(state["body"])["texts"]                            # what `BodyLimit` let through
+                body = json.dumps(await self.keep(texts, json.loads(answer), sender)).encode()
+                headers = [pair for pair in held["headers"] if pair[0].lower() != b"content-length"]
+                await send(held | {"headers": [*headers, (b"content-length", str(len(body)).encode())]})
+                await send({"type": "http.response.body", "body": body})
+        try: await self.app(scope, receive, watched)
         except Exception:
-            metrics.requests.labels(path, "500").inc()
+            status = status or 500
             raise
-        if path == "/predict" and response.status_code == 200:
-            answer = json.loads(b"".join([part async for part in response.body_iterator]))
-            texts = json.loads(request.state.body)["texts"]                       # what `BodyLimit` let through
-            response = JSONResponse(await keep(texts, answer, request.headers.get("x-user-id")))
-        metrics.requests.labels(path, str(response.status_code)).inc()
-        metrics.latency.labels(path).observe(time.perf_counter() - start)
-        return response
+        finally:                                        # 499: the client was gone before there was an answer
+            self.metrics.requests.labels(path, str(status or 499)).inc()
+            self.metrics.latency.labels(path).observe(time.perf_counter() - start)
+
+def _refuse(status: int, why: str) -> JSONResponse: return JSONResponse({"error": why}, status)
+
+_SENTENCE = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+def _problems(**said: str) -> dict:
+    "For OpenAPI: the errors of an address, each a status and what it means."
+    return {int(status[1:]): {"description": what, "content": {"application/json": {"schema": _SENTENCE}}}
+            for status, what in said.items()}
 
 def _take_feedback(app: FastAPI, recorder: Recorder, metrics: _Metrics, labels: Sequence[str]) -> None:
-    "Add `/feedback`, and say what it takes to whoever sends something else."
-    refuse = lambda status, why: JSONResponse({"error": why}, status)
+    "Add `/feedback` and `DELETE /record/ID`, and say what they take to whoever sends something else."
+    broken = "The record cannot be written now."
+    @app.post("/feedback", responses=_problems(_404="No such prediction.", _422="Another form, or label.", _503=broken))
+    def take_feedback(given: Feedback) -> dict[str, str]:
+        if given.label not in labels: return _refuse(422, f"no label {given.label!r}; send one of {', '.join(labels)}")
+        try: told = recorder.tell(given.id, given.label)
+        except RecordingError as error: return _refuse(503, f"the feedback was not stored: {error}; send it again")
+        if told is None: return _refuse(404, f"no prediction {given.id!r}; send an id that /predict answered with")
+        if told.before is None: metrics.feedback.labels(told.said, given.label).inc()      # an id counts once
+        else: metrics.corrections.inc()
+        return {"said": told.said, "true": given.label}
 
-    @app.post("/feedback")
-    def take_feedback(given: Feedback):
-        if given.label not in labels: return refuse(422, f"no label {given.label!r}; send one of {', '.join(labels)}")
-        try: said = recorder.give_feedback(given.id, given.label)
-        except RecordingError as error: return refuse(503, f"the feedback was not stored: {error}; send it again")
-        if said is None: return refuse(404, f"no prediction {given.id!r}; send an id that /predict answered with")
-        metrics.feedback.labels(said, given.label).inc()
-        return {"said": said, "true": given.label}
+    @app.delete("/record/{id}", responses=_problems(_404="No such prediction.", _503=broken))
+    def delete(id: str) -> dict[str, int]:
+        try: count = recorder.delete([id])
+        except RecordingError as error: return _refuse(503, f"nothing was deleted: {error}; send it again")
+        return {"deleted": count} if count else _refuse(404, f"no prediction {id!r}; send an id that /predict gave")
 
     explain = app.exception_handlers[RequestValidationError]
     @app.exception_handler(RequestValidationError)
     async def explain_feedback(request: Request, error: RequestValidationError):
-        if request.url.path != "/feedback": return await explain(request, error)
-        return refuse(422, 'send JSON like {"id": "0123abcd", "label": "negative"}')
+        if not request.url.path.endswith("/feedback"): return await explain(request, error)
+        return _refuse(422, 'send JSON like {"id": "0123abcd", "label": "negative"}')
 
-def monitored_app(folder: str | Path,    # a classifier in checkpoint form
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #17787aa3
+def recent_quality(rows: Sequence[dict],    # from `Recorder.rows`, oldest first
+                   labels: Sequence[str],   # all that occur
+                   last: int = 500,         # look at so many of the latest answers with feedback
+                   ) -> dict[str, dict]:    # accuracy and recall by label: share, low, high, answers
+    "How often the recent answers were right, as far as somebody told us, with 95 % intervals."
+    told = [row for row in rows if row["true_label"] is not None][-last:]
+    def share(chosen):
+        right, n = sum(row["label"] == row["true_label"] for row in chosen), len(chosen)
+        low, high = wilson(right, n) if n else (0.0, 1.0)
+        return {"share": right / n if n else None, "low": low, "high": high, "answers": n}
+    recall = {f"recall_{label}": share([row for row in told if row["true_label"] == label]) for label in labels}
+    return {"accuracy": share(told), **recall}
+
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #87b43672
+class _MetricsPage(PlainTextResponse):
+    "The text format of Prometheus; OpenAPI names its content type."
+    media_type = "text/plain; version=0.0.4; charset=utf-8"
+
+def _close_at_the_end(app: FastAPI, recorder: Recorder) -> None:
+    inner = app.router.lifespan_context
+    @asynccontextmanager
+    async def lifespan(app):
+        async with inner(app) as state: yield state
+        await run_in_threadpool(recorder.close)
+    app.router.lifespan_context = lifespan
+
+def _describe_ids(app: FastAPI) -> None:
+    "Say in OpenAPI that answers carry ids."
+    plain = app.openapi
+    def described():
+        schema = plain()
+        ids = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}],
+               "description": "For feedback; null if the answer could not be recorded."}
+        schema["components"]["schemas"]["PredictionResponse"]["properties"]["ids"] = ids
+        return schema
+    app.openapi = described
+
+def monitored_app(folder: str | Path | Predictor,  # a classifier in checkpoint form
                   database: str | Path,  # a file for SQLite, or an SQLAlchemy address
-                  patience: float = 0.2, # seconds to wait for a locked SQLite file before answering without a record
+                  patience: float = 5.0, # seconds to wait for a locked database before answering without a record
                   variant: str | None = None,  # recorded with each prediction, for A/B tests
+                  **serving,             # what `create_app` takes
                   ) -> FastAPI:
     "The application of `create_app` that also records, counts and takes feedback. Raises what `Recorder` raises."
-    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-    predictor, recorder, metrics = Predictor(folder), Recorder(database, patience), _Metrics()
-    app = create_app(predictor)
-    app.state.recorder = recorder
-    _watch_requests(app, metrics, _keeper(recorder, metrics, variant))
+    from prometheus_client import generate_latest
+    predictor = folder if isinstance(folder, Predictor) else Predictor(folder)
+    recorder, metrics, app = Recorder(database, patience), _Metrics(), create_app(predictor, **serving)
+    app.state.recorder, batcher = recorder, getattr(app.state, "batcher", None)
+    app.add_middleware(_Watch, metrics=metrics, keep=_keeper(recorder, metrics, variant))
     _take_feedback(app, recorder, metrics, predictor.labels)
+    _close_at_the_end(app, recorder)
+    _describe_ids(app)
+    metrics.unwritten.set_function(recorder.writer.waiting.qsize)
+    if batcher is not None: metrics.queued.set_function(lambda: batcher.depth)
 
-    @app.get("/metrics")
-    def show_metrics() -> Response: return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    @app.get("/metrics", response_class=_MetricsPage)
+    def show_metrics() -> _MetricsPage: return _MetricsPage(generate_latest(metrics.registry))
+
+    @app.get("/quality", responses=_problems(_503="The record cannot be read now."))
+    def quality(last: int = 500) -> dict[str, dict]:
+        try: return recent_quality(recorder.rows(), predictor.labels, max(1, last))
+        except RecordingError as error: return _refuse(503, f"{error}; ask again later")
 
     @app.get("/recording")
     def recording() -> dict: return metrics.state
@@ -262,10 +257,11 @@ def draw_windows(groups: Sequence,   # for each sentence the review it belongs t
 class Drift:
     "How far one window strays from the reference in one respect."
     view: str         # for example `words`
-    divergence: float # bits
+    divergence: float # in `unit`
     threshold: float  # the divergence from which it alarms
     p_value: float    # share of windows without drift that stray as far
     limit: float      # alarm at or below this p-value
+    unit: str = "bits"
 
     @property
     def alarm(self) -> bool:
@@ -273,7 +269,7 @@ class Drift:
         return self.p_value <= self.limit
 
     def __str__(self) -> str:
-        found = f"{self.divergence:.3f} bits (alarm from {self.threshold:.3f}), p = {self.p_value:.4f}"
+        found = f"{self.divergence:.3f} {self.unit} (alarm from {self.threshold:.3f}), p = {self.p_value:.4f}"
         return f"{'ALARM' if self.alarm else 'quiet'} {self.view}: {found}"
 
 class DriftMonitor:
@@ -285,7 +281,9 @@ class DriftMonitor:
                  false_alarms: float = 0.01,    # share of windows without drift that may alarm, in all views together
                  draws: int = 2000,             # windows drawn to learn what chance does
                  seed: int = 0,                 # fixes what is drawn
+                 distances: dict[str, Callable] | None = None,  # name → distance of two sums, if not `jensen_shannon`
                  ):
+        self.distances = {name: (distances or {}).get(name, jensen_shannon) for name in views}
         self.size, self.limit = size, false_alarms / len(views)       # Bonferroni: the views share the allowance
         if self.limit * draws < 2:
             needed = int(2 / self.limit) + 1
@@ -294,7 +292,7 @@ class DriftMonitor:
         drawn = draw_windows(groups, size, draws, seed)
         for name, view in views.items():
             inside = np.stack([view[rows].sum(0) for rows in drawn])   # (draws, categories)
-            self.null[name] = np.sort(jensen_shannon(self.totals[name] - inside, inside))
+            self.null[name] = np.sort(self.distances[name](self.totals[name] - inside, inside))
 
     def __call__(self,
                  views: dict[str, np.ndarray],  # the same views of a window of `size` sentences
@@ -304,9 +302,11 @@ class DriftMonitor:
         for name, null in self.null.items():
             if len(views[name]) != self.size:
                 raise ValueError(f"the window has {len(views[name])} sentences; thresholds were learnt for {self.size}")
-            divergence = float(jensen_shannon(self.totals[name], views[name].sum(0)))
+            divergence = float(self.distances[name](self.totals[name], views[name].sum(0)))
             p_value = (1 + np.sum(null >= divergence)) / (1 + len(null))
-            found.append(Drift(name, divergence, float(np.quantile(null, 1 - self.limit)), float(p_value), self.limit))
+            unit = "bits" if self.distances[name] is jensen_shannon else "squared distance"
+            found.append(Drift(name, divergence, float(np.quantile(null, 1 - self.limit)), float(p_value), self.limit,
+                               unit))
         return found
 
 # %% ../nbs/1_from_scratch/27_monitoring.ipynb #027b8839
@@ -318,11 +318,13 @@ def words_of(text: str,       # a sentence
 def decisive_words(predict: Callable[[list[str]], np.ndarray],  # texts → probabilities (texts, labels)
                    texts: Sequence[str],                        # a sample of the traffic
                    most: int = 40,                              # look at so many words of a text, to bound the cost
+                   budget: int | None = None,                   # ask at most so often in all; later texts get nothing
                    ) -> list[dict[str, float]]:                 # for each text: word → its share of the decision
     "How far the probability of the predicted label falls without each word, as shares of 1 (Zeiler and Fergus 2014)."
     asked, owner = [], []
     for i, text in enumerate(texts):
         words = text.split()
+        if budget is not None and len(asked) + min(len(words), most) > budget: break
         for j in range(min(len(words), most) if len(words) > 1 else 0):
             asked.append(" ".join(words[:j] + words[j + 1:]))
             owner.append((i, " ".join(words_of(words[j]))))
@@ -365,3 +367,67 @@ class Views:
         return {"words": table((Counter(words_of(text)) for text in texts), self.words),
                 "labels": table(({label: 1} for label in said), self.labels),
                 "decisions": table(decisions, self.decisive)}
+
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #ccd18c8d
+def squared_mmd(x: np.ndarray,   # (rows, d) vectors
+                y: np.ndarray,   # (other rows, d)
+                width: float,    # of the Gaussian kernel
+                ) -> float:
+    "The squared maximum mean discrepancy of two sets of vectors, all pairs counted (Gretton et al. 2012)."
+    def kernel(a, b):                                        # (rows of a, rows of b)
+        return np.exp(-((a[:, None] - b[None])**2).sum(-1) / (2 * width**2))
+    return float(kernel(x, x).mean() + kernel(y, y).mean() - 2 * kernel(x, y).mean())
+
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #3a8a0d5a
+class KernelFeatures:
+    "Turns vectors into random features whose dot products are nearly a Gaussian kernel (Rahimi and Recht 2007)."
+    def __init__(self,
+                 vectors: np.ndarray, # (sentences, d) of the reference; scale and width are learned from them
+                 features: int = 512, # more are more exact
+                 seed: int = 0,       # fixes the directions
+                 ):
+        rng = np.random.default_rng(seed)
+        self.mean, self.scale = vectors.mean(0), vectors.std(0) + 1e-9
+        some = self._scaled(vectors[rng.permutation(len(vectors))[:500]])
+        pairs = ((some[:, None] - some[None])**2).sum(-1)
+        self.width = float(np.sqrt(np.median(pairs[pairs > 0])))                # the usual distance of two sentences
+        self.directions = rng.normal(size=(vectors.shape[1], features // 2)) / self.width
+
+    def _scaled(self, vectors): return (vectors - self.mean) / self.scale
+
+    def __call__(self,
+                 vectors: np.ndarray, # (sentences, d)
+                 ) -> np.ndarray:     # (sentences, 1 + features): a column of ones, cosines, sines
+        "The row that each sentence adds."
+        angles = self._scaled(vectors) @ self.directions
+        waves = np.concatenate([np.cos(angles), np.sin(angles)], 1) / np.sqrt(angles.shape[1])
+        return np.concatenate([np.ones((len(waves), 1)), waves], 1)
+
+def mean_distance(p: np.ndarray,   # (..., 1 + features) sums of rows of `KernelFeatures`
+                  q: np.ndarray,   # the same shape, or one that broadcasts
+                  ) -> np.ndarray: # (...)
+    "The squared distance of the mean features, which is nearly the squared MMD."
+    return ((p[..., 1:] / p[..., :1] - q[..., 1:] / q[..., :1])**2).sum(-1)
+
+# %% ../nbs/1_from_scratch/27_monitoring.ipynb #7650711e
+class Whitening:
+    "Turns vectors so that the means of groups swing equally in all directions: distances become Hotelling's T²."
+    def __init__(self,
+                 vectors: np.ndarray, # (sentences, d), of other reviews than those that set the thresholds
+                 groups: Sequence,    # the review of each
+                 ):
+        from sklearn.covariance import LedoitWolf
+        groups, self.mean, self.scale = np.asarray(groups), vectors.mean(0), vectors.std(0) + 1e-9
+        scaled, names = self._scaled(vectors), np.unique(groups)
+        members = [scaled[groups == name] for name in names]
+        means = np.stack([rows.mean(0) * len(rows)**0.5 for rows in members])    # long reviews say more
+        self.turn = np.linalg.cholesky(LedoitWolf(assume_centered=True).fit(means).precision_)
+
+    def _scaled(self, vectors): return (vectors - self.mean) / self.scale
+
+    def __call__(self,
+                 vectors: np.ndarray, # (sentences, d)
+                 ) -> np.ndarray:     # (sentences, 1 + d): a column of ones, then the turned vector
+        "The row that each sentence adds."
+        turned = self._scaled(vectors) @ self.turn
+        return np.concatenate([np.ones((len(turned), 1)), turned], 1)

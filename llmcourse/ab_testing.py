@@ -24,7 +24,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from .evaluation import render_template
-from .monitoring import Recorder, RecordingError, monitored_app
+from .monitoring import monitored_app
+from .record import Recorder, RecordingError
 from .uncertainty import design_effect, sample_size
 
 # %% auto #0

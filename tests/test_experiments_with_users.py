@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from llmcourse.ab_testing import (
     Arm, Experiment, Router, arms_so_far, closed_arms, count_feedback, decide_all, render_decision, sample_ratio_p,
     sample_ratio_p_at_any_look)
-from llmcourse.monitoring import Recorder
+from llmcourse.record import Recorder
 from llmcourse.sequential import Guard, any_look, compare_any_look, decide_any_look
 
 NAMES = "ABC"

@@ -5,23 +5,35 @@
 # %% ../nbs/1_from_scratch/26_serving.ipynb #ec767979
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import hmac
 import json
+import logging
+import math
+import re
+import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import asdict
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, field_validator
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field, create_model, field_validator
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from .batching import Batcher, Overloaded
 from .calibration import DecisionRule
 from .data import add_to_folder
 from .evaluation import context_of, predict_probabilities
@@ -31,9 +43,10 @@ from .preprocessing import clean_text
 from .selection import MeanPooledClassifier
 
 # %% auto #0
-__all__ = ['MEAN_POOLED', 'MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'load_classifier', 'EmptyText', 'Predictor',
-           'PredictionRequest', 'Prediction', 'PredictionResponse', 'BodyLimit', 'problems_in_words', 'create_app',
-           'running_server', 'record_evaluation', 'deployment_checks', 'serve']
+__all__ = ['MEAN_POOLED', 'MAX_TEXTS', 'MAX_CHARACTERS', 'MAX_BYTES', 'LOG', 'PROBLEMS', 'load_classifier', 'EmptyText',
+           'TooLong', 'Predictor', 'Limits', 'PredictionRequest', 'Prediction', 'PredictionResponse', 'nests_deeper',
+           'BodyLimit', 'Problem', 'problems_in_words', 'Health', 'Ready', 'answer_or_leave', 'create_app',
+           'running_server', 'record_evaluation', 'deployment_checks', 'run_app', 'serve']
 
 # %% ../nbs/1_from_scratch/26_serving.ipynb #05038784
 MEAN_POOLED = MeanPooledClassifier.__name__
@@ -111,6 +124,9 @@ def load_classifier(folder: str | Path,  # ours, or any sequence classifier that
 class EmptyText(ValueError):
     "A text in which nothing is left once it is cleaned."
 
+class TooLong(ValueError):
+    "A text of more tokens than the server takes."
+
 def _try_out(model, tokenizer, folder: Path) -> None:
     "Ask alone and beside a longer text. Raises `ValueError` if the model fails, says NaN or reads its padding."
     short, long = "It works.", "It worked for a week, and then the battery died."
@@ -147,21 +163,73 @@ class Predictor:
 
     def __call__(self, texts: list[str]) -> list[dict]:
         "For each text: label, probability of every label, whether it was cut, which rule decided. Raises `EmptyText`."
-        texts = [clean_text(text) for text in texts]   # as in training; it also mends broken Unicode
+        return self.answer(self.prepare(texts))
+
+    def prepare(self,
+                texts: list[str],  # as they were sent
+                ) -> list[str]:    # clean
+        "Clean texts as in training. Raises `EmptyText` if one has nothing visible."
+        texts = [clean_text(text) for text in texts]
         for i, text in enumerate(texts):
             if not text: raise EmptyText(f"text {i} is empty; send a sentence")
+        return texts
+
+    def answer(self,
+               texts: list[str],           # from `prepare`, perhaps of many requests
+               tokens: int | None = None,  # the most a text may have; None: as many as it likes
+               ) -> list[dict]:            # one for each text, as from calling the predictor
+        "Judge clean texts. Raises `TooLong`."
         with self.one_at_a_time:
-            probabilities = predict_probabilities(self.model, self.tokenizer, texts)
             lengths = [len(ids) for ids in self.tokenizer(texts)["input_ids"]]
+            if tokens is not None and max(lengths, default=0) > tokens:
+                raise TooLong(f"a text has {max(lengths):,} tokens, over the limit of {tokens:,}; send it in parts")
+            probabilities = predict_probabilities(self.model, self.tokenizer, texts)
         answers = zip(self.rule.decide(probabilities), self.rule.calibrate(probabilities), lengths)
         return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
                  "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
 
+# %% ../nbs/1_from_scratch/26_serving.ipynb #399abe2a
+@dataclass(frozen=True)
+class Limits:
+    "What a server bears. Raises `ValueError` for limits that contradict each other."
+    bytes: int = 2_000_000         # of a body, counted as they arrive
+    texts: int = 64                # in a request
+    characters: int = 10_000       # in a text
+    tokens: int | None = None      # in a text; None: longer ones are cut to what the model reads, and marked
+    nesting: int = 20              # brackets within brackets, in JSON
+    header_seconds: float = 10.0   # for the first line and the headers of a request
+    body_seconds: float = 20.0     # for all of its body
+    answer_seconds: float = 30.0   # from the whole request to its answer
+    stop_seconds: int = 20         # to answer what was accepted, once the server is told to stop
+    batch: int = 32                # texts at a time in the model
+    queue: int = 256               # texts that may wait for it
+    connections: int = 500         # open at a time
+    per_minute: int | None = None  # requests of one API key; None: as many as it likes
+
+    def __post_init__(self):
+        low = [name for name, value in asdict(self).items() if value is not None and not value > 0]
+        if low: raise ValueError(f"the limit {low[0]} is {getattr(self, low[0])}; every limit must be above 0")
+        if self.queue < self.texts:
+            raise ValueError(f"a request may have {self.texts} texts and the queue holds {self.queue}: it would be "
+                             "refused for ever. Make the queue larger, or the request smaller")
+
 # %% ../nbs/1_from_scratch/26_serving.ipynb #a4acdad3
-MAX_TEXTS, MAX_CHARACTERS, MAX_BYTES = 64, 10_000, 2_000_000
+MAX_TEXTS, MAX_CHARACTERS, MAX_BYTES = Limits.texts, Limits.characters, Limits.bytes
+
+def _wrong_text(text: str, limits: Limits) -> str:
+    "What keeps a text from being read, as the end of a sentence; empty if nothing does."
+    if len(text) > limits.characters:
+        return f"has {len(text):,} characters, over the limit of {limits.characters:,}; send it in parts"
+    if not text.strip(): return "is empty; send a sentence"
+    if "\0" in text: return f"holds NUL at character {text.index(chr(0))}, which no text does; leave it out"
+    try: text.encode()
+    except UnicodeEncodeError as error:
+        return f"holds half a character, at {error.start}: a surrogate without its partner; send it as UTF-8"
+    return ""
 
 class PredictionRequest(BaseModel):
     "What `/predict` takes: some sentences."
+    limits: ClassVar[Limits] = Limits()
     texts: list[str] = Field(min_length=1, max_length=MAX_TEXTS,
                              examples=[["the screen is lovely", "it broke in a week"]])
 
@@ -169,11 +237,16 @@ class PredictionRequest(BaseModel):
     @classmethod
     def _usable(cls, texts: list[str]) -> list[str]:
         for i, text in enumerate(texts):
-            if len(text) > MAX_CHARACTERS:
-                raise ValueError(f"text {i} has {len(text):,} characters, over the limit of {MAX_CHARACTERS:,}; "
-                                 "send it in parts")
-            if not text.strip(): raise ValueError(f"text {i} is empty; send a sentence")
+            if wrong := _wrong_text(text, cls.limits): raise ValueError(f"text {i} {wrong}")
         return texts
+
+def _form(limits: Limits) -> type[PredictionRequest]:
+    "`PredictionRequest` with other limits."
+    if limits == Limits(): return PredictionRequest
+    field = Field(min_length=1, max_length=limits.texts, examples=[["the screen is lovely", "it broke in a week"]])
+    form = create_model("PredictionRequest", __base__=PredictionRequest, texts=(list[str], field))
+    form.limits = limits
+    return form
 
 class Prediction(BaseModel):
     "The answer for one text."
@@ -187,73 +260,320 @@ class PredictionResponse(BaseModel):
     model: str
     predictions: list[Prediction]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #0fe25253
+# %% ../nbs/1_from_scratch/26_serving.ipynb #d61a4c90
+_QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+
+def nests_deeper(body: bytes,  # JSON, or what claims to be
+                 most: int,    # brackets within brackets
+                 ) -> bool:
+    "Whether brackets, outside of strings, open more than `most` times before they close. Nothing is parsed."
+    if body.count(b"[") + body.count(b"{") <= most: return False
+    depth = 0
+    for bracket in re.findall(rb"[][{}]", _QUOTED.sub(b"", body))[:100_000]:
+        depth += 1 if bracket in b"[{" else -1
+        if depth > most: return True
+    return False
+
+def _wrong_body(headers: dict, body: bytes, nesting: int) -> str:
+    "What is wrong with a body before it is read: its content type or its nesting. Empty if nothing is."
+    if not body: return ""
+    kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+    if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
+        return f"the content type is {kind[:80]!r}; send JSON, with the header Content-Type: application/json"
+    if nests_deeper(body, nesting): return f"the JSON has brackets more than {nesting} deep; send it flatter"
+    return ""
+
+# %% ../nbs/1_from_scratch/26_serving.ipynb #1da782e0
+def _refusal(status: int, why: str, **headers) -> JSONResponse:
+    "One sentence under `error`."
+    return JSONResponse({"error": why.encode("utf-8", "replace").decode()}, status, headers or None)
+
 class BodyLimit:
     """Middleware that reads the body of a request, counts its bytes as they arrive and answers 413 past the limit.
 
-    What it read is the bytes `request.state.body`, for those who look on."""
+    A body that is late is answered by 408, one that is no JSON or nests too deep by 422. What it read is the bytes
+    `request.state.body`, for those who look on."""
     def __init__(self,
-                 app,                    # the ASGI application behind it
-                 limit: int = MAX_BYTES, # bytes
+                 app,                      # the ASGI application behind it
+                 limit: int = MAX_BYTES,   # bytes
+                 seconds: float = Limits.body_seconds,  # for the whole body
+                 nesting: int = Limits.nesting,         # brackets within brackets
                  ):
-        self.app, self.limit = app, limit
+        self.app, self.limit, self.seconds, self.nesting = app, limit, seconds, nesting
+
+    async def _read(self, receive) -> tuple[bytes | None, int, bool]:
+        "The body, or None if the client has gone; how many bytes came; whether all of it did."
+        body, came, more = bytearray(), 0, True
+        try:
+            async with asyncio.timeout(self.seconds) as clock:
+                while more and came <= 4 * self.limit:
+                    message = await receive()
+                    if message["type"] == "http.disconnect": return None, came, False
+                    came, more = came + len(message.get("body", b"")), message.get("more_body", False)
+                    if came <= self.limit: body += message.get("body", b"")
+                    else:                       # too much already: a second more, and what comes is thrown away
+                        body.clear()
+                        clock.reschedule(min(clock.when(), asyncio.get_running_loop().time() + 1))
+        except TimeoutError: pass
+        return bytes(body), came, not more
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http": return await self.app(scope, receive, send)
-        declared, body, more = dict(scope["headers"]).get(b"content-length", b"0"), bytearray(), True
-        while more:
-            if len(body) > self.limit or declared.isdigit() and int(declared[:20]) > self.limit:
-                error = f"the request has over {self.limit:,} bytes, more than the limit; send less at once"
-                return await JSONResponse({"error": error}, 413)(scope, receive, send)
-            message = await receive()
-            if message["type"] == "http.disconnect": return
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        waiting = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-        scope.setdefault("state", {})["body"] = bytes(body)
+        body, came, whole = await self._read(receive)
+        close = {} if whole else {"connection": "close"}
+        if body is None: answer = _refusal(499, "the client has gone")      # nobody reads this; the log does
+        elif came > self.limit:
+            answer = _refusal(413, f"the request has over {self.limit:,} bytes, more than the limit; send less at once",
+                              **close)
+        elif not whole:
+            answer = _refusal(408, f"the request was not complete after {self.seconds:g} seconds; send it again", **close)
+        else:
+            wrong = _wrong_body(dict(scope["headers"]), body, self.nesting)
+            answer = _refusal(422, wrong) if wrong else None
+        if answer is not None: return await answer(scope, receive, send)
+        waiting = [{"type": "http.request", "body": body, "more_body": False}]
+        scope.setdefault("state", {})["body"] = body
         async def read_again(): return waiting.pop() if waiting else await receive()
         await self.app(scope, read_again, send)
+
+# %% ../nbs/1_from_scratch/26_serving.ipynb #c1b0711e
+_HEAD = 16_384      # bytes of a first line and headers
+
+class _TimedProtocol(AutoHTTPProtocol):
+    "uvicorn's protocol, with a bound on the time and the bytes of the headers."
+    limits, _clock, _head = Limits(), None, 0
+
+    def _between(self) -> bool: return self.cycle is None or self.cycle.response_complete   # no request is being read
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None: self._clock.cancel()
+        self._clock, self._head = None, 0
+
+    def _hang_up(self, status: str) -> None:
+        self._clock = None
+        if self.transport.is_closing() or not self._between(): return
+        self.transport.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        self.transport.close()
+
+    def _start_clock(self) -> None:
+        self._clock = self.loop.call_later(self.limits.header_seconds, self._hang_up, "408 Request Timeout")
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self._start_clock()
+
+    def data_received(self, data):
+        super().data_received(data)
+        if not self._between(): return self._stop_clock()
+        self._head += len(data)
+        if self._head > _HEAD: self._hang_up("431 Request Header Fields Too Large")
+        elif self._clock is None: self._start_clock()
+
+    def connection_lost(self, exc):
+        self._stop_clock()
+        super().connection_lost(exc)
+
+def _config(app: FastAPI, **settings) -> uvicorn.Config:
+    "How uvicorn runs an application within its limits."
+    limits = getattr(app.state, "limits", Limits())
+    protocol = type("TimedProtocol", (_TimedProtocol,), {"limits": limits})
+    return uvicorn.Config(app, http=protocol, ws="none", access_log=False, server_header=False, **settings,
+                          limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.stop_seconds)
+
+# %% ../nbs/1_from_scratch/26_serving.ipynb #6224b0aa
+LOG = logging.getLogger("llmcourse.serving")
+_OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}      # these need no key
+
+class _Keys:
+    "API keys by name, and how many requests each may still make."
+    def __init__(self, keys: Mapping[str, str], per_minute: int | None):
+        self.digests = {name: hashlib.sha256(key.encode()).digest() for name, key in keys.items()}
+        self.per_minute, self.buckets = per_minute, {}
+
+    def owner(self, headers: dict) -> str | None:
+        "The name of the key that was sent; None if it is none of ours. Takes the same time for all."
+        given = hashlib.sha256(headers.get(b"authorization", b"").removeprefix(b"Bearer ")).digest()
+        found = [name for name, digest in self.digests.items() if hmac.compare_digest(digest, given)]
+        return found[0] if found else None
+
+    def seconds_to_wait(self, name: str) -> float:
+        "Take one of a key's requests; 0, or in how many seconds the next one is free."
+        if self.per_minute is None: return 0.0
+        now, each = time.monotonic(), 60 / self.per_minute
+        left, then = self.buckets.get(name, (float(self.per_minute), now))
+        left = min(self.per_minute, left + (now - then) / each)
+        self.buckets[name] = (left - 1 if left >= 1 else left, now)
+        return 0.0 if left >= 1 else (1 - left) * each
+
+class _Gate:
+    "The outermost middleware: request id, key, rate, a log line, and one sentence for whatever went wrong inside."
+    def __init__(self, app, keys: Mapping[str, str], limits: Limits):
+        self.app, self.keys = app, _Keys(keys, limits.per_minute)
+
+    def _refuse(self, scope, headers: dict) -> tuple[str | None, JSONResponse | None]:
+        "Whose request it is, and the answer if it may not pass."
+        if not self.keys.digests or scope["path"] in _OPEN_PATHS: return None, None
+        if (owner := self.keys.owner(headers)) is None:
+            return None, _refusal(401, "send your API key in the header Authorization: Bearer KEY",
+                                  **{"www-authenticate": "Bearer", "connection": "close"})
+        if not (wait := self.keys.seconds_to_wait(owner)): return owner, None
+        return owner, _refusal(429, f"this key may ask {self.keys.per_minute} times a minute; come back later",
+                               **{"retry-after": str(math.ceil(wait)), "connection": "close"})
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http": return await self.app(scope, receive, send)
+        headers, start, status = dict(scope["headers"]), time.perf_counter(), 0
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        id = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = id
+        async def tagged(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", id.encode())]
+            await send(message)
+
+        owner, answer = self._refuse(scope, headers)
+        try: await (answer or self.app)(scope, receive, tagged)
+        except asyncio.CancelledError:           # the server stops, and this one was late
+            if not status: await _refusal(503, "the server is stopping; send it again")(scope, receive, tagged)
+        except Exception:
+            LOG.exception("request %s failed", id)
+            if not status: await _refusal(500, f"the server failed at this; its log says more under {id}")(
+                scope, receive, tagged)
+        finally: self._log(scope, id, status, owner, start)
+
+    def _log(self, scope, id: str, status: int, owner: str | None, start: float) -> None:
+        if not LOG.isEnabledFor(logging.INFO): return
+        LOG.info(json.dumps({
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "request": id, "method": scope["method"],
+            "path": getattr(scope.get("route"), "path", "other"), "status": status, "key": owner,
+            "ms": round(1000 * (time.perf_counter() - start), 1), "bytes": len(scope["state"].get("body", b""))}))
+
+# %% ../nbs/1_from_scratch/26_serving.ipynb #3cef8240
+class Problem(BaseModel):
+    "What every answer but a good one holds."
+    error: str      # what is wrong, in a sentence
+
+_COME_BACK = {"Retry-After": {"description": "Seconds until it may work.", "schema": {"type": "integer"}}}
+PROBLEMS = {
+    400: {"description": "The body cannot be read."}, 401: {"description": "The API key is missing or wrong."},
+    404: {"description": "There is nothing of that name."}, 405: {"description": "The address takes another method."},
+    408: {"description": "The request came too slowly."}, 413: {"description": "The request has too many bytes."},
+    422: {"description": "The request has another form than described."},
+    429: {"description": "This key asks too often.", "headers": _COME_BACK},
+    500: {"description": "The server failed."},
+    503: {"description": "Too much is waiting, or the server is stopping.", "headers": _COME_BACK},
+    504: {"description": "There was no answer in time."}}
+PROBLEMS = {status: {"model": Problem} | says for status, says in PROBLEMS.items()}
 
 def problems_in_words(error: RequestValidationError,  # what pydantic found
                       ) -> str:
     "What was wrong with a request, field by field."
     where = lambda e: ".".join(map(str, e["loc"][1:])) or "body"
-    return "; ".join(f"{where(e)}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+    plain = lambda e: e["msg"].removeprefix("Value error, ")
+    return "; ".join(f"the body is no JSON ({e.get('ctx', {}).get('error', plain(e))})" if e["type"] == "json_invalid"
+                     else f"{where(e)}: {plain(e)}" for e in error.errors())
 
 def _say_errors(app: FastAPI) -> None:
     "Whatever goes wrong with a request is answered by one sentence under `error`."
     @app.exception_handler(RequestValidationError)
     async def explain(request: Request, error: RequestValidationError):
         example = '{"texts": ["the screen is lovely"]}'
-        return JSONResponse({"error": f"{problems_in_words(error)}. Send JSON like {example}"}, 422)
+        return _refusal(422, f"{problems_in_words(error)}. Send JSON like {example}")
 
     @app.exception_handler(EmptyText)
-    async def empty(request: Request, error: EmptyText): return JSONResponse({"error": str(error)}, 422)
+    @app.exception_handler(TooLong)
+    async def unusable(request: Request, error: ValueError): return _refusal(422, str(error))
+
+    @app.exception_handler(Overloaded)
+    async def overloaded(request: Request, error: Overloaded):
+        seconds = max(1, math.ceil(error.retry_after))
+        return _refusal(503, f"{error}; come back in {seconds} s", **{"retry-after": str(seconds)})
+
+    @app.exception_handler(TimeoutError)
+    async def late(request: Request, error: TimeoutError): return _refusal(504, f"{error}; try again later")
 
     @app.exception_handler(HTTPException)
     async def elsewhere(request: Request, error: HTTPException):
         known = {404: f"there is nothing at {request.url.path}; /docs lists the addresses",
                  405: f"{request.url.path} takes no {request.method}; /docs says what it takes"}
-        said = known.get(error.status_code, str(error.detail))
-        return JSONResponse({"error": said}, error.status_code, error.headers)
+        return _refusal(error.status_code, known.get(error.status_code, str(error.detail)), **(error.headers or {}))
 
-def create_app(model: str | Path | Predictor,  # a classifier in checkpoint form, or one that is open already
+# %% ../nbs/1_from_scratch/26_serving.ipynb #1962d70a
+class Health(BaseModel):
+    "What `/healthz` answers."
+    status: str
+    model: str               # the fingerprint
+    labels: list[str]
+    context: int             # tokens that the model reads
+    decided_by: str          # the decision rule, in words
+    decision: dict           # and in numbers
+    waiting: int             # texts in the queue
+    uptime_seconds: float
+
+class Ready(BaseModel):
+    "What `/readyz` answers."
+    ready: bool
+    waiting: int
+
+async def answer_or_leave(request: Request,  # its body has been read
+                          future,            # from `Batcher.submit`
+                          seconds: float,    # to wait at most
+                          ) -> list | None:  # the answer; None: the client has gone
+    "Wait for an answer as long as somebody wants it. Raises `TimeoutError`, and what the model raised."
+    answer, gone = asyncio.wrap_future(future), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({answer, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done(): return answer.result()
+        if gone.done(): return None
+        raise TimeoutError(f"there was no answer within {seconds:g} seconds")
+    finally:
+        gone.cancel()
+        answer.cancel()      # takes it out of the queue, if it is still there
+
+def create_app(model: str | Path | Predictor,     # a classifier in checkpoint form, or one that is open already
+               *, limits: Limits = Limits(),      # what the server bears
+               keys: Mapping[str, str] | None = None,  # API keys by name; None or empty: no key is needed
                ) -> FastAPI:
-    "A web application that answers `/predict` and `/healthz` from a checkpoint folder; `/docs` describes it."
+    "A web application that answers `/predict`, `/healthz` and `/readyz` from a checkpoint; `/docs` describes it."
     predictor, started = model if isinstance(model, Predictor) else Predictor(model), time.time()
-    app = FastAPI(title="llmcourse", description=f"Classifies sentences as {', '.join(predictor.labels)}.")
-    app.add_middleware(BodyLimit)
+    batcher = Batcher(lambda texts: predictor.answer(texts, limits.tokens), limits.batch, limits.queue)
+
+    @asynccontextmanager
+    async def life(app: FastAPI):
+        batcher.open()
+        yield
+        await asyncio.to_thread(batcher.close, min(limits.stop_seconds, 5))
+
+    app = FastAPI(title="llmcourse", description=f"Classifies sentences as {', '.join(predictor.labels)}.",
+                  lifespan=life, responses=PROBLEMS,
+                  dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else None)
+    app.state.predictor, app.state.batcher, app.state.limits = predictor, batcher, limits
+    app.add_middleware(BodyLimit, limit=limits.bytes, seconds=limits.body_seconds, nesting=limits.nesting)
+    app.add_middleware(_Gate, keys=keys or {}, limits=limits)
     _say_errors(app)
 
     @app.get("/healthz")
-    def health() -> dict:
-        return {"status": "ok", "model": predictor.fingerprint, "labels": predictor.labels,
-                "context": predictor.context, "decided_by": predictor.decided_by, "decision": asdict(predictor.rule),
-                "uptime_seconds": round(time.time() - started, 1)}
+    async def health() -> Health:
+        return Health(status="ok", model=predictor.fingerprint, labels=predictor.labels, context=predictor.context,
+                      decided_by=predictor.decided_by, decision=asdict(predictor.rule), waiting=batcher.depth,
+                      uptime_seconds=round(time.time() - started, 1))
 
-    @app.post("/predict")
-    def predict(request: PredictionRequest) -> PredictionResponse:      # no `async`: it runs in a thread of its own
-        return PredictionResponse(model=predictor.fingerprint, predictions=predictor(request.texts))
+    @app.get("/readyz")
+    async def ready() -> Ready:
+        if not batcher.alive: raise Overloaded("the server is stopping", 1.0)
+        return Ready(ready=True, waiting=batcher.depth)
 
+    form = _form(limits)
+    async def predict(request: Request, sent: form):
+        texts = await run_in_threadpool(predictor.prepare, sent.texts)
+        answer = await answer_or_leave(request, batcher.submit(texts, limits.answer_seconds), limits.answer_seconds)
+        if answer is None: return _refusal(499, "the client has gone")
+        return JSONResponse({"model": predictor.fingerprint, "predictions": answer})
+
+    predict.__annotations__ = {"request": Request, "sent": form}
+    app.post("/predict", response_model=PredictionResponse)(predict)
     return app
 
 # %% ../nbs/1_from_scratch/26_serving.ipynb #5b25f00a
@@ -264,7 +584,7 @@ def running_server(served: str | Path | FastAPI,  # a classifier in checkpoint f
                    ):
     "Serve a checkpoint or an application for a `with` block; gives the address. Raises `OSError` if the port is taken."
     app = served if isinstance(served, FastAPI) else create_app(served)
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="critical"))
+    server = uvicorn.Server(_config(app, host=host, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -318,20 +638,59 @@ def deployment_checks(model: str | Path | Predictor,  # a checkpoint folder, or 
                               f"or decision rule are not those that were measured: run `llmcourse evaluate {folder}`")
     return record["objective"].check(record["measured"])
 
+class _Server(uvicorn.Server):
+    "uvicorn's server; a second signal of any kind ends it at once."
+    def handle_exit(self, sig, frame):
+        self._captured_signals.append(sig)
+        self.force_exit, self.should_exit = self.should_exit, True
+
+def _listen(host: str, port: int) -> socket.socket:
+    "A socket that listens. Raises `ValueError` or `OSError` with one sentence if there can be none."
+    if not 0 <= port <= 65_535:
+        raise ValueError(f"there is no port {port}; choose one from 1 to 65535, or 0 for one that is free")
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        why = getattr(error, "strerror", None) or error
+        raise OSError(f"the server cannot listen on {host}:{port} ({why}); choose another port, or 0 for one that is "
+                      "free") from error
+    return listening
+
+def run_app(app: FastAPI,              # from `create_app`, or any other
+            host: str = "127.0.0.1",   # this machine only
+            port: int = 8000,          # 0: any that is free
+            ) -> None:
+    """Serve until Ctrl-C or SIGTERM; then answer what was accepted, within the limits. A second signal ends it at once.
+
+    Raises `OSError` if the port is taken, `ValueError` if there is none of that number."""
+    listening = _listen(host, port)
+    LOG.setLevel(logging.INFO)
+    if not LOG.handlers: LOG.addHandler(logging.StreamHandler())
+    print("listening on http://{}:{}; Ctrl-C stops it".format(*listening.getsockname()[:2]), flush=True)
+    _Server(_config(app, log_level="warning")).run(sockets=[listening])
+
 def serve(folder: str | Path,       # a classifier in checkpoint form
           host: str = "127.0.0.1",  # 0.0.0.0 to be reachable from other machines
           port: int = 8000,         # where to listen
           force: bool = False,      # serve a model that misses its objective, or was never evaluated
-          run: Callable = uvicorn.run,  # what runs the application, until Ctrl-C
+          run: Callable = run_app,  # what runs the application, until Ctrl-C
+          limits: Limits = Limits(),  # what it bears
+          keys: Mapping[str, str] | None = None,  # API keys by name; None: no key is needed
           ) -> None:
     """Serve a checkpoint until Ctrl-C.
 
-    Raises `PermissionError` if it misses its objective or is not the model that was evaluated, unless `force`."""
+    Raises `PermissionError` if it misses its objective or is not the model that was evaluated, unless `force`;
+    `OSError` or `ValueError` for a port where nobody can listen."""
     if not force: _read_evaluation(Path(folder))       # before a large model is opened
+    if run is run_app: _listen(host, port).close()     # likewise
     predictor = Predictor(folder)
     missed = [] if force else [check for check in deployment_checks(predictor) if not check.ok]
     if refused := [str(check) for check in missed if check.blocks]:
         raise PermissionError(f"{folder} misses its objective and is not deployed:\n  " + "\n  ".join(refused) +
                               "\nTrain it further, or serve it all the same with force (--force)")
     for check in missed: print(f"{check}. A clock measures the machine as well, so this is no reason to refuse")
-    run(create_app(predictor), host=host, port=port)
+    run(create_app(predictor, limits=limits, keys=keys), host=host, port=port)

@@ -188,7 +188,7 @@ class Predictor:
         return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
                  "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #399abe2a
+# %% ../nbs/1_from_scratch/26_serving.ipynb #31f8257c
 @dataclass(frozen=True)
 class Limits:
     "What a server bears. Raises `ValueError` for limits that contradict each other."
@@ -260,7 +260,7 @@ class PredictionResponse(BaseModel):
     model: str
     predictions: list[Prediction]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #d61a4c90
+# %% ../nbs/1_from_scratch/26_serving.ipynb #ed141a39
 _QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 def nests_deeper(body: bytes,  # JSON, or what claims to be
@@ -283,7 +283,7 @@ def _wrong_body(headers: dict, body: bytes, nesting: int) -> str:
     if nests_deeper(body, nesting): return f"the JSON has brackets more than {nesting} deep; send it flatter"
     return ""
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #1da782e0
+# %% ../nbs/1_from_scratch/26_serving.ipynb #6f23b7b5
 def _refusal(status: int, why: str, **headers) -> JSONResponse:
     "One sentence under `error`."
     return JSONResponse({"error": why.encode("utf-8", "replace").decode()}, status, headers or None)
@@ -326,7 +326,8 @@ class BodyLimit:
             answer = _refusal(413, f"the request has over {self.limit:,} bytes, more than the limit; send less at once",
                               **close)
         elif not whole:
-            answer = _refusal(408, f"the request was not complete after {self.seconds:g} seconds; send it again", **close)
+            why = f"the request was not complete after {self.seconds:g} seconds; send it again"
+            answer = _refusal(408, why, **close)
         else:
             wrong = _wrong_body(dict(scope["headers"]), body, self.nesting)
             answer = _refusal(422, wrong) if wrong else None
@@ -336,7 +337,7 @@ class BodyLimit:
         async def read_again(): return waiting.pop() if waiting else await receive()
         await self.app(scope, read_again, send)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #c1b0711e
+# %% ../nbs/1_from_scratch/26_serving.ipynb #6e4f00c9
 _HEAD = 16_384      # bytes of a first line and headers
 
 class _TimedProtocol(AutoHTTPProtocol):
@@ -380,7 +381,7 @@ def _config(app: FastAPI, **settings) -> uvicorn.Config:
     return uvicorn.Config(app, http=protocol, ws="none", access_log=False, server_header=False, **settings,
                           limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.stop_seconds)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #6224b0aa
+# %% ../nbs/1_from_scratch/26_serving.ipynb #98e84eec
 LOG = logging.getLogger("llmcourse.serving")
 _OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}      # these need no key
 
@@ -450,7 +451,7 @@ class _Gate:
             "path": getattr(scope.get("route"), "path", "other"), "status": status, "key": owner,
             "ms": round(1000 * (time.perf_counter() - start), 1), "bytes": len(scope["state"].get("body", b""))}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #3cef8240
+# %% ../nbs/1_from_scratch/26_serving.ipynb #faf4e9bf
 class Problem(BaseModel):
     "What every answer but a good one holds."
     error: str      # what is wrong, in a sentence
@@ -500,7 +501,7 @@ def _say_errors(app: FastAPI) -> None:
                  405: f"{request.url.path} takes no {request.method}; /docs says what it takes"}
         return _refusal(error.status_code, known.get(error.status_code, str(error.detail)), **(error.headers or {}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #1962d70a
+# %% ../nbs/1_from_scratch/26_serving.ipynb #f8271b3b
 class Health(BaseModel):
     "What `/healthz` answers."
     status: str

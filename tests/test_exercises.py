@@ -14,7 +14,7 @@ from llmcourse.practice import (
 BANKS = lessons_with_exercises()
 EXERCISES = [exercise for lesson in BANKS for exercise in exercises_of(lesson)[0]]
 KINDS = {"write", "predict", "mend", "decide"}
-REBUILT_LATER = {*range(26, 29), *range(42, 49)}   # operation, customization: exercises come with their rebuild
+REBUILT_LATER = {*range(27, 29), *range(42, 49)}   # operation, customization: exercises come with their rebuild
 FIRST_REFERENCE = 54                               # coverage, roads, doctor, command line: nothing to answer
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 each_lesson = pytest.mark.parametrize("lesson", BANKS)

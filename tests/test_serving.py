@@ -1,8 +1,6 @@
 """Faults that come over the network: slow and lying clients, hang-ups, too much at once, signals."""
-import asyncio
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess

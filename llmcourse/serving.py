@@ -188,7 +188,7 @@ class Predictor:
         return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
                  "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #a198f94d
+# %% ../nbs/1_from_scratch/26_serving.ipynb #f1b893ec
 @dataclass(frozen=True)
 class Limits:
     "What a server bears. Raises `ValueError` for limits that contradict each other."
@@ -260,7 +260,7 @@ class PredictionResponse(BaseModel):
     model: str
     predictions: list[Prediction]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #eb42d23a
+# %% ../nbs/1_from_scratch/26_serving.ipynb #03ebfff7
 _QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 def nests_deeper(body: bytes,  # JSON, or what claims to be
@@ -283,7 +283,7 @@ def _wrong_body(headers: dict, body: bytes, nesting: int) -> str:
     if nests_deeper(body, nesting): return f"the JSON has brackets more than {nesting} deep; send it flatter"
     return ""
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #41be8279
+# %% ../nbs/1_from_scratch/26_serving.ipynb #b544580d
 def _refusal(status: int, why: str, **headers) -> JSONResponse:
     "One sentence under `error`."
     return JSONResponse({"error": why.encode("utf-8", "replace").decode()}, status, headers or None)
@@ -337,7 +337,7 @@ class BodyLimit:
         async def read_again(): return waiting.pop() if waiting else await receive()
         await self.app(scope, read_again, send)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #91826612
+# %% ../nbs/1_from_scratch/26_serving.ipynb #4b4c608c
 _HEAD = 16_384      # bytes of a first line and headers
 
 class _TimedProtocol(AutoHTTPProtocol):
@@ -381,7 +381,7 @@ def _config(app: FastAPI, **settings) -> uvicorn.Config:
     return uvicorn.Config(app, http=protocol, ws="none", access_log=False, server_header=False, **settings,
                           limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.stop_seconds)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #bb90fa89
+# %% ../nbs/1_from_scratch/26_serving.ipynb #abbad3ff
 LOG = logging.getLogger("llmcourse.serving")
 _OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}      # these need no key
 
@@ -451,7 +451,7 @@ class _Gate:
             "path": getattr(scope.get("route"), "path", "other"), "status": status, "key": owner,
             "ms": round(1000 * (time.perf_counter() - start), 1), "bytes": len(scope["state"].get("body", b""))}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #7b7ffc67
+# %% ../nbs/1_from_scratch/26_serving.ipynb #7cb603c2
 class Problem(BaseModel):
     "What every answer but a good one holds."
     error: str      # what is wrong, in a sentence
@@ -476,6 +476,20 @@ def problems_in_words(error: RequestValidationError,  # what pydantic found
     return "; ".join(f"the body is no JSON ({e.get('ctx', {}).get('error', plain(e))})" if e["type"] == "json_invalid"
                      else f"{where(e)}: {plain(e)}" for e in error.errors())
 
+def _come_back(why: str, seconds: float) -> JSONResponse:
+    seconds = max(1, math.ceil(seconds))
+    return _refusal(503, f"{why}; come back in {seconds} s", **{"retry-after": str(seconds)})
+
+class _Door:
+    "Middleware that refuses what the model's queue has no place for before it is parsed: refusing must be cheap."
+    def __init__(self, app, batcher: Batcher): self.app, self.batcher = app, batcher
+
+    async def __call__(self, scope, receive, send):
+        asks = scope["type"] == "http" and scope["path"] == "/predict"
+        if not asks or self.batcher.depth < self.batcher.max_queue: return await self.app(scope, receive, send)
+        why = f"{self.batcher.depth} texts wait for the model already"
+        await _come_back(why, self.batcher.retry_after)(scope, receive, send)
+
 def _say_errors(app: FastAPI) -> None:
     "Whatever goes wrong with a request is answered by one sentence under `error`."
     @app.exception_handler(RequestValidationError)
@@ -488,9 +502,7 @@ def _say_errors(app: FastAPI) -> None:
     async def unusable(request: Request, error: ValueError): return _refusal(422, str(error))
 
     @app.exception_handler(Overloaded)
-    async def overloaded(request: Request, error: Overloaded):
-        seconds = max(1, math.ceil(error.retry_after))
-        return _refusal(503, f"{error}; come back in {seconds} s", **{"retry-after": str(seconds)})
+    async def overloaded(request: Request, error: Overloaded): return _come_back(str(error), error.retry_after)
 
     @app.exception_handler(TimeoutError)
     async def late(request: Request, error: TimeoutError): return _refusal(504, f"{error}; try again later")
@@ -501,7 +513,7 @@ def _say_errors(app: FastAPI) -> None:
                  405: f"{request.url.path} takes no {request.method}; /docs says what it takes"}
         return _refusal(error.status_code, known.get(error.status_code, str(error.detail)), **(error.headers or {}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #4ac98cde
+# %% ../nbs/1_from_scratch/26_serving.ipynb #8e79c4ef
 class Health(BaseModel):
     "What `/healthz` answers."
     status: str
@@ -551,6 +563,7 @@ def create_app(model: str | Path | Predictor,     # a classifier in checkpoint f
                   lifespan=life, responses=PROBLEMS,
                   dependencies=[Depends(HTTPBearer(auto_error=False))] if keys else None)
     app.state.predictor, app.state.batcher, app.state.limits = predictor, batcher, limits
+    app.add_middleware(_Door, batcher=batcher)
     app.add_middleware(BodyLimit, limit=limits.bytes, seconds=limits.body_seconds, nesting=limits.nesting)
     app.add_middleware(_Gate, keys=keys or {}, limits=limits)
     _say_errors(app)

@@ -188,7 +188,7 @@ class Predictor:
         return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
                  "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #f1b893ec
+# %% ../nbs/1_from_scratch/26_serving.ipynb #284f6dfa
 @dataclass(frozen=True)
 class Limits:
     "What a server bears. Raises `ValueError` for limits that contradict each other."
@@ -260,7 +260,7 @@ class PredictionResponse(BaseModel):
     model: str
     predictions: list[Prediction]
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #03ebfff7
+# %% ../nbs/1_from_scratch/26_serving.ipynb #3cf9dd69
 _QUOTED = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 
 def nests_deeper(body: bytes,  # JSON, or what claims to be
@@ -283,7 +283,7 @@ def _wrong_body(headers: dict, body: bytes, nesting: int) -> str:
     if nests_deeper(body, nesting): return f"the JSON has brackets more than {nesting} deep; send it flatter"
     return ""
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #b544580d
+# %% ../nbs/1_from_scratch/26_serving.ipynb #3204b344
 def _refusal(status: int, why: str, **headers) -> JSONResponse:
     "One sentence under `error`."
     return JSONResponse({"error": why.encode("utf-8", "replace").decode()}, status, headers or None)
@@ -337,7 +337,7 @@ class BodyLimit:
         async def read_again(): return waiting.pop() if waiting else await receive()
         await self.app(scope, read_again, send)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #4b4c608c
+# %% ../nbs/1_from_scratch/26_serving.ipynb #0415c999
 _HEAD = 16_384      # bytes of a first line and headers
 
 class _TimedProtocol(AutoHTTPProtocol):
@@ -381,7 +381,7 @@ def _config(app: FastAPI, **settings) -> uvicorn.Config:
     return uvicorn.Config(app, http=protocol, ws="none", access_log=False, server_header=False, **settings,
                           limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.stop_seconds)
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #abbad3ff
+# %% ../nbs/1_from_scratch/26_serving.ipynb #608bf8c1
 LOG = logging.getLogger("llmcourse.serving")
 _OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}      # these need no key
 
@@ -451,7 +451,7 @@ class _Gate:
             "path": getattr(scope.get("route"), "path", "other"), "status": status, "key": owner,
             "ms": round(1000 * (time.perf_counter() - start), 1), "bytes": len(scope["state"].get("body", b""))}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #7cb603c2
+# %% ../nbs/1_from_scratch/26_serving.ipynb #d47f6a65
 class Problem(BaseModel):
     "What every answer but a good one holds."
     error: str      # what is wrong, in a sentence
@@ -513,7 +513,7 @@ def _say_errors(app: FastAPI) -> None:
                  405: f"{request.url.path} takes no {request.method}; /docs says what it takes"}
         return _refusal(error.status_code, known.get(error.status_code, str(error.detail)), **(error.headers or {}))
 
-# %% ../nbs/1_from_scratch/26_serving.ipynb #8e79c4ef
+# %% ../nbs/1_from_scratch/26_serving.ipynb #efa779a9
 class Health(BaseModel):
     "What `/healthz` answers."
     status: str

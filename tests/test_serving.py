@@ -183,7 +183,7 @@ def test_the_log_holds_no_text(predictor, caplog):
 PROGRAM = """
 import sys, threading, time
 from llmcourse.serving import Limits, Predictor, create_app, run_app
-app = create_app(Predictor(sys.argv[1]), limits=Limits(stop_seconds=2, body_seconds=60))
+app = create_app(Predictor(sys.argv[1]), limits=Limits(stop_seconds=int(sys.argv[4]), body_seconds=60))
 run = app.state.batcher.run
 def slow(texts):
     time.sleep(float(sys.argv[3]))
@@ -194,12 +194,12 @@ run_app(app, port=int(sys.argv[2]))
 
 
 @contextmanager
-def process(folder, seconds: float):
-    "The server as a process of its own, whose model takes so long."
+def process(folder, seconds: float, stop: int = 20):
+    "The server as a process of its own, whose model takes so long; once told to stop, it has `stop` seconds."
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    running = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(port), str(seconds)],
+    running = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(port), str(seconds), str(stop)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -216,17 +216,19 @@ def process(folder, seconds: float):
 
 
 def test_what_was_accepted_is_answered_after_sigterm(folder):
-    with process(folder, 0.7) as (running, address), ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(httpx.post, f"{address}/predict", json=GOOD, timeout=20) for _ in range(4)]
-        time.sleep(0.4)
+    body = json.dumps(GOOD).encode()
+    with process(folder, 1.0) as (running, address):
+        asked = [connect(address) for _ in range(4)]
+        for connection in asked: connection.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert httpx.get(f"{address}/healthz", timeout=20).status_code == 200      # it has read what came before
         running.send_signal(signal.SIGTERM)
-        assert [f.result(30).status_code for f in asked] == [200] * 4
+        assert [read_to_end(connection).split(b" ")[1] for connection in asked] == [b"200"] * 4
         assert running.wait(30) == -signal.SIGTERM
         assert "Traceback" not in running.stderr.read()
 
 
 def test_a_stalled_upload_does_not_hold_the_process(folder):
-    with process(folder, 0) as (running, address), connect(address) as connection:
+    with process(folder, 0, stop=2) as (running, address), connect(address) as connection:
         connection.sendall(HEAD + b"Content-Length: 50\r\n\r\n{")
         time.sleep(0.3)
         running.send_signal(signal.SIGTERM)

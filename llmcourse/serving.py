@@ -685,7 +685,7 @@ def run_app(app: FastAPI,              # from `create_app`, or any other
     LOG.setLevel(logging.INFO)
     if not LOG.handlers: LOG.addHandler(logging.StreamHandler())
     print("listening on http://{}:{}; Ctrl-C stops it".format(*listening.getsockname()[:2]), flush=True)
-    _Server(_config(app, log_level="warning")).run(sockets=[listening])
+    _Server(_config(app, log_level="error")).run(sockets=[listening])      # a refusal is no line for its log
 
 def serve(folder: str | Path,       # a classifier in checkpoint form
           host: str = "127.0.0.1",  # 0.0.0.0 to be reachable from other machines

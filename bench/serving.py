@@ -24,7 +24,7 @@ from statistics import median
 
 import numpy as np
 
-CALLERS, REQUESTS = 32, 400
+CALLERS, REQUESTS = 32, 1_500
 LABELS = ["negative", "neutral", "positive"]
 
 

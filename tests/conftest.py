@@ -38,6 +38,19 @@ def build_once(tmp_path_factory, name: str, build) -> Path:
     return folder
 
 
+def tiny_classifier(folder: Path) -> Path:
+    "A stored classifier that was never trained."
+    import torch
+
+    from llmcourse.model import Classifier, GPTConfig, save_checkpoint
+    from llmcourse.tokenizer import train_tokenizer
+    tokenizer = train_tokenizer(["the screen is lovely", "it broke in a week"] * 20, 300)
+    torch.manual_seed(0)
+    shape = GPTConfig(vocab_size=len(tokenizer), d_model=32, n_layers=1, n_heads=2, d_ff=64, context=32)
+    save_checkpoint(Classifier(shape, ["negative", "neutral", "positive"]), tokenizer, folder)
+    return folder
+
+
 def run(*command, **options) -> str:
     "Run a command; return what it printed, or fail with what it said."
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)

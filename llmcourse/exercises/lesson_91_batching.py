@@ -133,7 +133,8 @@ def _judge(answer) -> str:
         if sum(counts[key] for key in ("in_time", "late")) < 2_000:
             return f"with {sum(counts.values())} answers in the {name} queue there is no overload; send more requests"
     if answer["bounded"]["late"] > answer["bounded"]["in_time"] / 10:
-        return "a bounded queue should hardly answer late; how long does its last place wait, and is that over a second?"
+        return ("a bounded queue should hardly answer late; how long does its last place wait, and is that over a "
+                "second?")
     if answer["endless"]["late"] < answer["endless"]["in_time"]:
         return ("an endless queue at twice the load should answer most too late; do more requests come than are "
                 "answered, and do none leave the queue?")
@@ -153,7 +154,8 @@ EXERCISES = [
         hints=("How long does a batch take, and how many sentences are in it? A second has 1,000 ms.",
                "One takes 8 ms. Seven take 20 ms together. For huge n the 6 ms no longer matter."),
         mistakes=(Mistake([125.0, 50.0, 500.0], "50 batches a second are right for n = 7, and each holds 7 sentences."),
-                  Mistake([125.0, 875.0, 500.0], "Seven at once are not seven times as fast: only the 6 ms are shared."),
+                  Mistake([125.0, 875.0, 500.0], "Seven at once are not seven times as fast: only the 6 ms are "
+                                                 "shared."),
                   Mistake([125.0, 350.0, 166.7], "For large n it is the 6 ms that vanish; the 2 ms of each remain."),
                   Mistake([500.0, 500.0, 500.0], "The fixed 6 ms are missing; each pass pays them once."))),
     Exercise(
@@ -171,7 +173,8 @@ EXERCISES = [
     Exercise(
         "Who goes along", """
         This batcher takes the texts in the order in which they came, so one long text pads all the short ones. Mend
-        `take(waiting, max_batch)`: the oldest text always goes, and with it, in their order, texts between half and twice
+        `take(waiting, max_batch)`: the oldest text always goes, and with it, in their order, texts between half and
+        twice
         its length (both included), up to `max_batch` in all. Return the batch and what goes on waiting, in order.
         """, take, kind="mend", inputs=_draw_waiting,
         hints=("Walk through the waiting texts once and decide for each: batch, or rest?",
@@ -180,18 +183,21 @@ EXERCISES = [
                                      "it; it will be the oldest soon."),
                   Mistake(_stops_at_first, "The batch ends at the first text that does not fit, though others behind "
                                            "it would. Pass over it and look on."),
-                  Mistake(_shortest_first, "Sorting forgets who came first: a long text would wait for as long as short "
+                  Mistake(_shortest_first, "Sorting forgets who came first: a long text would wait for as long as "
+                                           "short "
                                            "ones come."),
                   Mistake(_loses_the_rest, "Texts that fit and find no place in the batch are in neither list: their "
                                            "callers wait for ever."))),
     Exercise(
         "A bound on the queue", """
         Write `place_or_refuse(arrivals, service, places)`: for each request, a pair of time and number of texts, say
-        whether it is accepted. The model needs `service` for each text. A request is refused as a whole if its texts and
+        whether it is accepted. The model needs `service` for each text. A request is refused as a whole if its texts
+        and
         those not answered yet are more than `places`.
         """, place_or_refuse, inputs=_draw_requests,
         hints=("Keep one number again: when the model will have answered all that it accepted.",
-               "The texts not answered yet are `max(0, free - came) / service`. Only an accepted request moves `free`."),
+               "The texts not answered yet are `max(0, free - came) / service`. Only an accepted request moves "
+               "`free`."),
         mistakes=(Mistake(_counts_refused, "Who was refused does not wait, and takes no time of the model."),
                   Mistake(_only_backlog, "The new texts need places too: three do not fit where one is free."),
                   Mistake(_forgets_idle, "The model cannot work ahead: if it has been idle, it begins when the request "
@@ -207,7 +213,8 @@ EXERCISES = [
         """, try_queues, kind="decide", verify=_judge, imports="import numpy as np",
         stub='answer = {"bounded": {"in_time": ..., "late": ...}, "endless": {"in_time": ..., "late": ...}, '
              '"better": ...}',
-        hints=("Lindley's recursion again: keep the time when the model is free. A request that comes when more than the "
+        hints=("Lindley's recursion again: keep the time when the model is free. A request that comes when more than "
+               "the "
                "bound wait changes nothing.",
                "`free = max(free, came) + 0.01`; it is in time if `free - came <= 1`. Give the names "
                '`"bounded"` and `"endless"` to `"better"`.'),
@@ -239,7 +246,8 @@ QUESTIONS = [
                "given."))),
     Question("Why does the oldest waiting text always go into the next batch?",
              ("Otherwise a text of unusual length could wait for ever.",
-              "Choosing the best-filled batch each time would pass over whoever fits badly, as long as better ones come."),
+              "Choosing the best-filled batch each time would pass over whoever fits badly, as long as better ones "
+              "come."),
              (("Because its padding costs least.", "Padding depends on length, not on age."),
               ("Because answers would get mixed up otherwise.",
                "Each text knows its request and its place there, so the order of serving is free."))),

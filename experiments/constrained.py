@@ -1,4 +1,4 @@
-"""What constrained output costs and brings, for lesson 39: Qwen asked for JSON in three wordings, free and constrained.
+"""What constrained output costs and brings, for lesson 42: Qwen asked for JSON in three wordings, free and constrained.
 
     PYTHONPATH=. python experiments/constrained.py            (twenty minutes on two cores)
 

@@ -1,4 +1,4 @@
-"""What three remedies keep of what a model knew: the arms of lesson 48, alone and together, with three seeds.
+"""What three remedies keep of what a model knew: the arms of lesson 51, alone and together, with three seeds.
 
 Usage: python experiments/customization.py [--seeds 0 1 2] [--sentences 192] [--epochs 4] [--out FILE]
 

@@ -1,4 +1,4 @@
-"""MPNet's answers taught to MiniLM and to a model of one million parameters: stored for lesson 36.
+"""MPNet's answers taught to MiniLM and to a model of one million parameters: stored for lesson 39.
 
     PYTHONPATH=. python experiments/distillation.py --adapter FOLDER   (three quarters of an hour on one core)
 

@@ -1,4 +1,4 @@
-"""MPNet and MiniLM on the product reviews: all weights, LoRA, few labels, a product left out. Stored for lesson 34.
+"""MPNet and MiniLM on the product reviews: all weights, LoRA, few labels, a product left out. Stored for lesson 37.
 
     PYTHONPATH=. python experiments/encoders.py [--only NAME ..]   (about two hours on two cores with bf16)
 

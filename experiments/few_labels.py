@@ -1,4 +1,4 @@
-"""What techniques are worth with 256 labels, against the linear probe: stored for lessons 33, 43, 44 and 45.
+"""What techniques are worth with 256 labels, against the linear probe: stored for lessons 36, 46, 47 and 48.
 
     PYTHONPATH=. python experiments/few_labels.py            (a quarter of an hour on one core)
 

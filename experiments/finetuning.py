@@ -1,4 +1,4 @@
-"""What else could help MiniLM on the product reviews: rates, class weights, masked words first. Stored for lesson 34.
+"""What else could help MiniLM on the product reviews: rates, class weights, masked words first. Stored for lesson 37.
 
     PYTHONPATH=. python experiments/finetuning.py     (half an hour on two cores with bf16; cut short, it goes on)
 

@@ -1,4 +1,4 @@
-"""What instruction tuning does to Qwen and to the course's own GPT, and what they forget: stored for lesson 40.
+"""What instruction tuning does to Qwen and to the course's own GPT, and what they forget: stored for lesson 43.
 
     PYTHONPATH=. python experiments/instruction.py           (three quarters of an hour on one core)
 

@@ -1,4 +1,4 @@
-"""What programs say of text that has no single right answer, and a language model as judge: stored for lesson 41.
+"""What programs say of text that has no single right answer, and a language model as judge: stored for lesson 44.
 
     PYTHONPATH=. python experiments/judging.py [--only NAME ..]    (a quarter of an hour on one core with bf16)
 
@@ -96,7 +96,7 @@ def padded() -> dict:
 
 
 def opened(name: str):
-    "A model to score the label words with; `qwen, fine-tuned` is Qwen with the adapter of lesson 40 in its weights."
+    "A model to score the label words with; `qwen, fine-tuned` is Qwen with the adapter of lesson 43 in its weights."
     if name == "qwen": return Qwen()
     if name == "course-gpt": return open_model(name)
     model, tokenizer = open_reviewer()

@@ -1,4 +1,4 @@
-"""What each view of the drift monitor sees, over five seeds of the small classifier: stored for lesson 27.
+"""What each view of the drift monitor sees, over five seeds of the small classifier: stored for lesson 29.
 
     PYTHONPATH=. python experiments/monitoring.py            (about five minutes on one core)
 

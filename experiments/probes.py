@@ -1,4 +1,4 @@
-"""Linear probes on every candidate and pooling, and the course's GPT fine-tuned: stored for lesson 30.
+"""Linear probes on every candidate and pooling, and the course's GPT fine-tuned: stored for lesson 33.
 
     PYTHONPATH=. python experiments/probes.py            (a quarter of an hour on one core; cut short, it goes on)
 

@@ -1,4 +1,4 @@
-"""Qwen prompted on the product reviews, without training: wordings, examples, orders, reasons. Stored for lesson 38.
+"""Qwen prompted on the product reviews, without training: wordings, examples, orders, reasons. Stored for lesson 41.
 
     PYTHONPATH=. python experiments/prompting.py [--only NAME ..]   (half an hour on one core with bf16)
 

@@ -1,4 +1,4 @@
-"""What GrowthBook's gbstats says of generated experiments: stored for lesson 95, which computes the same by hand.
+"""What GrowthBook's gbstats says of generated experiments: stored for lesson 31, which computes the same by hand.
 
 gbstats 0.8.0 (MIT, June 2024 on PyPI) asks for numpy below 2 and pandas below 2, so it goes into a folder of its own:
 

@@ -172,7 +172,7 @@
       update();
     },
 
-    // ---- lesson 27: how far two windows must part before an index notices
+    // ---- lesson 29: how far two windows must part before an index notices
     drift(box) {
       let shift, size;
       const show = bars(box, "share of the live window in each tenth of the reference"), said = add(box, "p", { "aria-live": "polite" });

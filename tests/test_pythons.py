@@ -122,7 +122,7 @@ def test_addresses_in_such_a_notebook():
     whole = lambda address: cloud.whole(address, "1_from_scratch", "https://example.org/")
     assert whole("../images/data.svg") == "https://example.org/images/data.svg"
     assert whole("03_data.ipynb#the-split") == "https://example.org/1_from_scratch/data.html#the-split"
-    assert whole("../2_fine_tuning/29_models.ipynb") == "https://example.org/2_fine_tuning/models.html"
+    assert whole("../2_fine_tuning/32_models.ipynb") == "https://example.org/2_fine_tuning/models.html"
 
 
 def test_binder_knows_what_to_build():

@@ -175,7 +175,7 @@ def test_little_stands_before_the_first_paint(site, address, page, name):   # no
 
 def test_code_keeps_clear_of_its_copy_button(address, page):
     page.goto(address + "1_from_scratch/attention.html")
-    page.wait_for_selector(".code-copy-button")
+    assert page.locator(".code-copy-button:visible").count() > 20
     hidden = page.evaluate("""[...document.querySelectorAll('.code-copy-outer-scaffold')].filter(box => {
         const button = box.querySelector('.code-copy-button'), code = box.querySelector('pre code');
         if (!button || !code || !box.offsetHeight) return false;

@@ -21,6 +21,13 @@ import torch
 from datasets import DatasetDict
 from safetensors.torch import save
 
+# %% auto #0
+__all__ = ['LABELLED', 'ELSEWHERE', 'RATERS_SHARE', 'STORED_SCALE', 'WATCHED_STEPS', 'CONTENDERS', 'QUESTIONS', 'load_corpus',
+           'describe_data', 'pretrain', 'fine_tune', 'fine_tune_minilm', 'adapt_minilm', 'adapted_mpnet', 'open_run',
+           'choose_served', 'train_run', 'evaluate_checkpoint', 'evaluated', 'score_line', 'ask', 'predict_texts',
+           'offer_mpnet', 'run']
+
+# %% ../nbs/5_beyond/58_road.ipynb #bd617b3a
 from .calibration import DecisionRule, Temperature
 from .data import ARCHIVE_SHA256, LABELS, SOURCES, atomic_folder, atomic_path, load_data
 from .evaluation import (
@@ -40,16 +47,11 @@ from .tokenizer import train_tokenizer
 from .training import (
     Callback, ClassificationBatches, LanguageModelBatches, Scale, TrainingConfig, get_scale, train)
 
-# %% auto #0
-__all__ = ['LABELLED', 'ELSEWHERE', 'RATERS_SHARE', 'STORED_SCALE', 'WATCHED_STEPS', 'CONTENDERS', 'QUESTIONS', 'load_corpus',
-           'describe_data', 'pretrain', 'fine_tune', 'fine_tune_minilm', 'adapt_minilm', 'adapted_mpnet', 'open_run',
-           'choose_served', 'train_run', 'evaluate_checkpoint', 'evaluated', 'score_line', 'ask', 'predict_texts',
-           'offer_mpnet', 'run']
-
 # %% ../nbs/5_beyond/58_road.ipynb #753f3187
 LABELLED = "amazon"                   # the source whose labels the classifier learns from
 ELSEWHERE = ("tweets", "editorials")  # sources kept as the test of generalization
 
+# %% ../nbs/5_beyond/58_road.ipynb #c842318a
 def load_corpus(scale: Scale,               # how much of it
                 ) -> dict[str, DatasetDict]:  # source → cleaned splits
     "All four sources, cleaned and cut to the scale."
@@ -59,6 +61,7 @@ def load_corpus(scale: Scale,               # how much of it
         corpus[source] = DatasetDict({name: _some(split, scale.sentences) for name, split in dataset.items()})
     return corpus
 
+# %% ../nbs/5_beyond/58_road.ipynb #64f111b8
 def _some(split, most: int | None):
     "At most so many sentences, drawn at random: the files are sorted by product."
     return split if most is None or len(split) <= most else split.shuffle(seed=0).select(range(most))
@@ -95,6 +98,7 @@ def _stage(folder: Path, build: Callable, store: Callable = save_checkpoint) -> 
     state.unlink(missing_ok=True)
     return folder
 
+# %% ../nbs/5_beyond/58_road.ipynb #c5356689
 def _seconds(history: list[dict]) -> float: return sum(step["seconds"] for step in history)
 
 # %% ../nbs/5_beyond/58_road.ipynb #b27596a8
@@ -119,6 +123,14 @@ def pretrain(corpus: dict[str, DatasetDict],  # source → splits
         return model, tokenizer, history, card
     return _stage(folder, build)
 
+# %% ../nbs/5_beyond/58_road.ipynb #cdf67bf4
+def _looker(model: Classifier, tokenizer, held_out) -> Callable[[], dict[str, float]]:
+    texts, truth = list(held_out["text"]), np.array(held_out["label"])
+    def watch():
+        chosen = predict_probabilities(model, tokenizer, texts)[np.arange(len(truth)), truth]
+        return {"validation_loss": float(-np.log(chosen).mean())}
+    return watch
+
 # %% ../nbs/5_beyond/58_road.ipynb #753a8898
 def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
               scale: Scale,                    # size of model and training
@@ -137,13 +149,10 @@ def fine_tune(corpus: dict[str, DatasetDict],  # source → splits
         sequences, labels = tokenizer(list(data["text"]))["input_ids"], list(data["label"])
         batches = ClassificationBatches(sequences, labels, 32, scale.epochs, tokenizer.pad_token_id, scale.context,
                                         seed)
-        texts, truth = list(held_out["text"]), np.array(held_out["label"])
-        def watch():
-            chosen = predict_probabilities(model, tokenizer, texts)[np.arange(len(truth)), truth]
-            return {"validation_loss": float(-np.log(chosen).mean())}
         start = "pre-trained" if pretrained else "random"
         history = train(model, batches, TrainingConfig(learning_rate=1e-3, seed=seed), state,
-                        f"classifier, from {start} weights", watch, batches.batches_per_epoch)
+                        f"classifier, from {start} weights", _looker(model, tokenizer, held_out),
+                        batches.batches_per_epoch)
         card = f"Trained on labelled reviews ({LABELLED}) from {start} weights; scale {scale.name}, seed {seed}."
         before = _read_json(language_model/"history.json", []) if pretrained else []
         return model, tokenizer, history, card, {"seconds": _seconds(history) + _seconds(before)}
@@ -165,6 +174,7 @@ def fine_tune_minilm(corpus: dict[str, DatasetDict],  # source → splits
         return model, tokenizer, history, f"MiniLM, fine-tuned on labelled reviews ({LABELLED}), seed {seed}."
     return _stage(folder, build, save_classifier)
 
+# %% ../nbs/5_beyond/58_road.ipynb #c06a0b7d
 def adapt_minilm(corpus: dict[str, DatasetDict],  # source → splits
                  seed: int,                       # fixes head, corrections and order
                  folder: Path,                    # where the classifier's checkpoint goes, the corrections folded in
@@ -212,6 +222,7 @@ def open_run(name: str,        # the run's name
                          "Choose another name (--name), or delete the folder to start anew")
     return folder
 
+# %% ../nbs/5_beyond/58_road.ipynb #8dbcf42d
 def _read_json(path: Path, default):
     "The content of a JSON file, or `default` if there is none. Raises `ValueError` that names a damaged one."
     if not path.exists(): return default
@@ -229,16 +240,19 @@ CONTENDERS = {"from_scratch": "from scratch", "without_pretraining": "without pr
               "minilm": "MiniLM, fine-tuned", "minilm_lora": "MiniLM with LoRA",
               "mpnet": "MPNet with the stored adapter"}
 
+# %% ../nbs/5_beyond/58_road.ipynb #56fb9fe8
 def _answers(predictor: Predictor) -> Predict:
     "What a served checkpoint says, as label ids: with its temperature and by its rule."
     ids = {label: i for i, label in enumerate(LABELS)}
     return lambda texts: np.array([ids[answer["label"]] for answer in predictor(list(texts))])
 
+# %% ../nbs/5_beyond/58_road.ipynb #6a5f4cfb
 def _link(source: str, target: str) -> None:
     "A second name for a file instead of a second copy, where the disk can do that. What writes here replaces files."
     try: os.link(source, target)
     except OSError: shutil.copy2(source, target)
 
+# %% ../nbs/5_beyond/58_road.ipynb #61b2ad87
 def choose_served(folder: Path,     # of a run, with the folders of the classifiers
                   validation,       # the labelled reviews for choosing
                   ) -> Path:        # the run's `checkpoint/`
@@ -305,6 +319,7 @@ def _judge(test, systems: dict[str, tuple[str, Predict]], costs: dict[str, dict]
     human = report_row("one human rater", *human_baseline(test, draws=draws), "human", np.tile(groups, draws))
     return [*rows, human], answers
 
+# %% ../nbs/5_beyond/58_road.ipynb #6733abc4
 def _comparisons(test, answers: dict) -> list[dict]:
     "The first system against each of the others: difference in macro-F1 with its paired interval."
     truth, groups, (ours, *others) = list(test["label"]), list(test["group"]), answers
@@ -317,6 +332,7 @@ def _costs(run: Path) -> dict[str, dict]:
     "What the classifiers of a run took, by their names in the report."
     return {name: _read_json(run/folder/"cost.json", {}) for folder, name in CONTENDERS.items()}
 
+# %% ../nbs/5_beyond/58_road.ipynb #297c7830
 def _notes(run: Path) -> list[str]:
     "What a reader must know of the costs."
     notes, base = [], CATALOGUE["mpnet"]
@@ -330,12 +346,14 @@ def _notes(run: Path) -> list[str]:
                      f"{base.disk_mb:.0f} MB more, once for all the corrections that one may ever train for it.")
     return notes
 
+# %% ../nbs/5_beyond/58_road.ipynb #628c43fb
 def _histories(run: Path) -> dict[str, list[dict]]:
     "The loss curves stored with the models of a run."
     folders = {"language_model": "pre-training"} | CONTENDERS
     found = {name: _read_json(run/folder/"history.json", []) for folder, name in folders.items()}
     return {name: history for name, history in found.items() if history}
 
+# %% ../nbs/5_beyond/58_road.ipynb #ddc6dc5d
 def _measurements(checkpoint: Path, predictor: Predictor, texts: list[str]) -> dict[str, float]:
     "Milliseconds an answer, minutes of all training, bits a byte of the language model."
     measured = {"latency_ms": latency_ms(predictor, texts[:50])}
@@ -383,6 +401,7 @@ def evaluated(folder: Path,  # of a run, with a `checkpoint/`
     if not (checkpoint/"evaluation.json").exists(): record_evaluation(checkpoint, report.objective, report.metrics)
     return report
 
+# %% ../nbs/5_beyond/58_road.ipynb #6f386990
 def score_line(row: dict,  # a row of a report
                ) -> str:
     "A row in one line: name, macro-F1 with its interval, recall of negatives, seconds of training, megabytes."
@@ -396,6 +415,7 @@ QUESTIONS = ("The picture is wonderfully sharp and the menus are easy to use.",
              "It stopped working after two weeks and nobody answers my mails.",
              "The box contains the camera, a strap and a cable.")
 
+# %% ../nbs/5_beyond/58_road.ipynb #4f8b027e
 def ask(checkpoint: str | Path,             # a classifier's checkpoint folder
         texts: tuple[str, ...] = QUESTIONS,  # what to ask
         ) -> list[dict]:                    # label, probabilities, truncated of each text
@@ -405,6 +425,7 @@ def ask(checkpoint: str | Path,             # a classifier's checkpoint folder
         request = urllib.request.Request(f"{address}/predict", body, headers)
         with urllib.request.urlopen(request, timeout=60) as reply: return json.load(reply)["predictions"]
 
+# %% ../nbs/5_beyond/58_road.ipynb #ec85133f
 def _line(text: str, answer: dict) -> str:
     cut = "  (only the beginning was read)" if answer["truncated"] else ""
     return f"{answer['label']:9} {answer['probabilities'][answer['label']]:.2f}  {text}{cut}"

@@ -46,6 +46,7 @@ class Corpus(NamedTuple):
     validation: Tensor      # (windows, time)
     bytes_per_token: float  # UTF-8 bytes that a token of the validation text stands for, on average
 
+# %% ../nbs/5_beyond/57_scaling.ipynb #87b1adf6
 def load_windows(context: int = 128,            # tokens a window
                  validation_windows: int = 256, # to measure on; more would measure more finely, and longer
                  ) -> Corpus:
@@ -123,6 +124,7 @@ SHAPES = ((16, 2), (32, 2), (48, 2), (64, 3), (96, 3))   # width and depth of th
 BUDGETS = (65_536, 98_304, 163_840, 262_144)             # tokens to train on
 SEEDS = (0, 1)
 
+# %% ../nbs/5_beyond/57_scaling.ipynb #16c1c3f9
 def _job(d_model: int, n_layers: int, tokens: int, seed: int = 0, passes: int = 1) -> dict:
     return {"d_model": d_model, "n_layers": n_layers, "tokens": tokens, "seed": seed, "unique": tokens // passes}
 
@@ -150,6 +152,7 @@ def measure_ladder(folder: str | Path,                                          
         scratch.write_text(json.dumps({"about": about, "rows": rows}) + "\n", encoding="utf-8")
     return rows
 
+# %% ../nbs/5_beyond/57_scaling.ipynb #ef2b4f3e
 def stored_ladder() -> dict:  # about: how it was made; rows: a row a run
     "The runs that the lesson was written with, as `measure_ladder` measured them."
     return read_measured("scaling")
@@ -192,6 +195,17 @@ _STARTS = tuple((math.log(size), math.log(text), math.log(rest), alpha, beta)
                 for size, text, rest in ((0.5, 1, 4), (1, 3, 1.5), (0.3, 0.3, 5))
                 for alpha in (0.2, 0.6) for beta in (0.2, 0.6))
 
+# %% ../nbs/5_beyond/57_scaling.ipynb #26a29945
+def _check_runs(N: np.ndarray, D: np.ndarray, losses: np.ndarray) -> None:
+    if not len(N) == len(D) == len(losses):
+        raise ValueError(f"{len(N)} sizes, {len(D)} tokens and {len(losses)} losses; give each run all three")
+    if not all(np.isfinite(v).all() and (v > 0).all() for v in (N, D, losses)):
+        raise ValueError("sizes, tokens and losses must be above 0 and finite; leave out runs that diverged")
+    for name, values in (("sizes", N), ("token budgets", D)):
+        if len(set(values)) < 3:
+            raise ValueError(f"{len(set(values))} different {name}; an exponent and what remains need at least 3")
+
+# %% ../nbs/5_beyond/57_scaling.ipynb #69978988
 def fit_law(N: Sequence[float],       # parameters of each run
             D: Sequence[float],       # tokens of each run
             losses: Sequence[float],  # nats a token of each run
@@ -200,13 +214,7 @@ def fit_law(N: Sequence[float],       # parameters of each run
             ) -> Law:
     "Fit a `Law` to runs. Raises `ValueError` where they cannot determine one."
     N, D, losses = (np.asarray(values, float) for values in (N, D, losses))
-    if not len(N) == len(D) == len(losses):
-        raise ValueError(f"{len(N)} sizes, {len(D)} tokens and {len(losses)} losses; give each run all three")
-    if not all(np.isfinite(v).all() and (v > 0).all() for v in (N, D, losses)):
-        raise ValueError("sizes, tokens and losses must be above 0 and finite; leave out runs that diverged")
-    for name, values in (("sizes", N), ("token budgets", D)):
-        if len(set(values)) < 3:
-            raise ValueError(f"{len(set(values))} different {name}; an exponent and what remains need at least 3")
+    _check_runs(N, D, losses)
     log_n, log_d = np.log(N).mean(), np.log(D).mean()
     counted = np.log(N) - log_n, np.log(D) - log_d, np.log(losses), delta
     ends = [minimize(huber_objective, start, counted, jac=True, method="L-BFGS-B",

@@ -50,6 +50,7 @@ class OrdinalHead(nn.Module):
 # %% ../nbs/1_from_scratch/24_selection.ipynb #4eee7539
 HEAD_KINDS = ("regression", "classification", "ordinal")
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #c4cf4d8b
 class LinearHead(nn.Module):
     "One of `HEAD_KINDS` on fixed vectors. Called, it gives numbers or log-probabilities."
     def __init__(self,
@@ -79,6 +80,7 @@ class LinearHead(nn.Module):
         with torch.no_grad(): said = self(_tensor(X))
         return (said if self.kind == "regression" else said.exp()).numpy()
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #931b75c4
 def _tensor(X) -> Tensor:
     if not hasattr(X, "tocoo"): return torch.as_tensor(np.asarray(X), dtype=torch.float64)
     X = X.tocoo()
@@ -97,6 +99,12 @@ def _check_answers(kind: str, X: Tensor, y: Tensor, w: Tensor, n_labels: int, pe
     if kind == "regression": return
     odd = y[(y != y.round()) | (y < 0) | (y >= n_labels)]
     if len(odd): raise ValueError(f"the labels hold {odd[0]:g}; {n_labels} labels have the ids 0 to {n_labels - 1}")
+
+# %% ../nbs/1_from_scratch/24_selection.ipynb #54d022ba
+def _summed_loss(head: LinearHead, X: Tensor, y: Tensor, w: Tensor, penalty: float) -> Tensor:
+    "What the fit makes small: squared errors, or minus the log-probability of each label, and the penalty."
+    losses = (head(X) - y) ** 2 / 2 if head.kind == "regression" else F.nll_loss(head(X), y, reduction="none")
+    return (w * losses).sum() + penalty / 2 * (head.weight ** 2).sum()
 
 # %% ../nbs/1_from_scratch/24_selection.ipynb #60f36895
 def fit_linear_head(kind: str,           # one of `HEAD_KINDS`
@@ -118,8 +126,7 @@ def fit_linear_head(kind: str,           # one of `HEAD_KINDS`
                                   line_search_fn="strong_wolfe")
     def step() -> Tensor:
         optimizer.zero_grad()
-        losses = (head(X) - y) ** 2 / 2 if kind == "regression" else F.nll_loss(head(X), y, reduction="none")
-        loss = (w * losses).sum() + penalty / 2 * (head.weight ** 2).sum()
+        loss = _summed_loss(head, X, y, w, penalty)
         loss.backward()
         return loss
     optimizer.step(step)
@@ -194,6 +201,13 @@ def choose_family(task: str,                    # `text-regression`, `text-class
         why = f"{n_examples:,} labels can teach word order, which a bag of words cannot see"
     return Family(model, *heads[task], why)
 
+# %% ../nbs/1_from_scratch/24_selection.ipynb #c8754de3
+def _mean_of_tokens(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    "The mean of (batch, time, d_model) over the tokens that are no padding: (batch, d_model)."
+    if attention_mask is None: attention_mask = hidden.new_ones(hidden.shape[:2])        # (batch, time)
+    mask = attention_mask[..., None]                                                     # (batch, time, 1)
+    return (hidden * mask).sum(1) / mask.sum(1)
+
 # %% ../nbs/1_from_scratch/24_selection.ipynb #dbfad92a
 class MeanPooledClassifier(PreTrainedModel):
     """A body of `transformers`, the mean of its token vectors, and a linear layer that scores labels.
@@ -222,8 +236,5 @@ class MeanPooledClassifier(PreTrainedModel):
                 **options,                      # for the encoder, such as `inputs_embeds`, as peft passes them on
                 ) -> Output:                    # logits (batch, n_labels)
         hidden = self.base_model(input_ids=input_ids, attention_mask=attention_mask, **options)[0]
-        if attention_mask is None: attention_mask = hidden.new_ones(hidden.shape[:2])    # (batch, time)
-        mask = attention_mask[..., None]
-        pooled = (hidden * mask).sum(1) / mask.sum(1)                                        # (batch, d_model)
-        logits = self.score(pooled)
+        logits = self.score(_mean_of_tokens(hidden, attention_mask))
         return Output(None if labels is None else F.cross_entropy(logits.float(), labels), logits)

@@ -20,6 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
 from pathlib import Path
 
+# %% auto #0
+__all__ = ['SCALES', 'PRECISIONS', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
+           'TrainingConfig', 'learning_rate_at', 'native_precision', 'provenance', 'make_optimizer', 'split_rows',
+           'train', 'track', 'smooth', 'live_plot', 'EarlyStopping']
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #4b6f112c
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from safetensors import SafetensorError, safe_open
@@ -30,11 +36,6 @@ from tqdm.auto import tqdm
 from .data import ARCHIVE_SHA256, atomic_path
 from .model import GPTConfig, config_facts
 from .optimization import count_targets
-
-# %% auto #0
-__all__ = ['SCALES', 'PRECISIONS', 'RateShare', 'Callback', 'Scale', 'get_scale', 'LanguageModelBatches', 'ClassificationBatches',
-           'TrainingConfig', 'learning_rate_at', 'native_precision', 'provenance', 'make_optimizer', 'split_rows',
-           'train', 'track', 'smooth', 'live_plot', 'EarlyStopping']
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #bc9c29b6
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ SCALES = {scale.name: scale for scale in (
           pretraining_steps=4000, batch_size=64, epochs=3),
 )}
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #d8ea8545
 def get_scale(name: str,  # a key of `SCALES`
               ) -> Scale:
     "The scale of that name. Raises `ValueError` that lists the names there are."
@@ -93,6 +95,7 @@ def _check_seed(seed: int) -> None:
     if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to {2**32 - 1}")
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #15283086
 def _digest(*parts) -> str:
     "12 hexadecimal digits for tensors and anything that `repr` tells apart."
     digest = hashlib.sha256()
@@ -103,6 +106,23 @@ def _digest(*parts) -> str:
         else: part = repr(part).encode()
         digest.update(part)
     return digest.hexdigest()[:12]
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #49d71afc
+def _one_row(sequences: list[list[int]], context: int, seed: int) -> Tensor:
+    "The tokens of all texts, in random order, as one long row. Raises `ValueError` if it fills no window."
+    _check_seed(seed)
+    if context < 2: raise ValueError(f"context is {context}; a window needs 2 tokens, one to read and one to guess")
+    order = torch.randperm(len(sequences), generator=_generator(seed)).tolist()
+    ids = torch.tensor([token for i in order for token in sequences[i]], dtype=torch.long)
+    if len(ids) >= context: return ids
+    raise ValueError(f"{len(ids)} tokens do not fill one window of {context}; give more text or a smaller context")
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #aa468a00
+def _windows(ids: Tensor, context: int, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    "So many windows at random places of the row, each both what is read and what is to be guessed."
+    starts = torch.randint(len(ids) - context + 1, (count, 1), generator=generator)
+    windows = ids[starts + torch.arange(context)]            # (batch, time)
+    return {"input_ids": windows, "labels": windows}
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #2757f36d
 class LanguageModelBatches:
@@ -115,13 +135,7 @@ class LanguageModelBatches:
                  seed: int = 0,               # fixes order and windows
                  ):
         _check_counts(batch_size=batch_size, steps=steps)
-        _check_seed(seed)
-        if context < 2: raise ValueError(f"context is {context}; a window needs 2 tokens, one to read and one to guess")
-        order = torch.randperm(len(sequences), generator=_generator(seed)).tolist()
-        self.ids = torch.tensor([token for i in order for token in sequences[i]], dtype=torch.long)
-        if len(self.ids) < context:
-            raise ValueError(f"{len(self.ids)} tokens do not fill one window of {context}; give more text or a smaller "
-                             "context")
+        self.ids = _one_row(sequences, context, seed)
         self.context, self.batch_size, self.steps, self.seed = context, batch_size, steps, seed
 
     def __len__(self) -> int: return self.steps
@@ -134,10 +148,31 @@ class LanguageModelBatches:
                  step: int,               # from 0
                  ) -> dict[str, Tensor]:  # input_ids and labels, both (batch, time)
         "The batch of that step."
-        starts = torch.randint(len(self.ids) - self.context + 1, (self.batch_size, 1),
-                               generator=_generator(self.seed, step))
-        windows = self.ids[starts + torch.arange(self.context)]  # (batch, time)
-        return {"input_ids": windows, "labels": windows}
+        return _windows(self.ids, self.context, self.batch_size, _generator(self.seed, step))
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #46d8a4fe
+def _by_pools(lengths: list[int], size: int, generator: torch.Generator) -> list[list[int]]:
+    "The sentence numbers of each batch of an epoch: random, with sentences of like length together."
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    pools = [order[i:i + 20 * size] for i in range(0, len(order), 20 * size)]
+    by_length = [i for pool in pools for i in sorted(pool, key=lengths.__getitem__)]
+    batches = [by_length[i:i + size] for i in range(0, len(by_length), size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #29baa838
+def _padded(sequences: list[Tensor], pad_id: int) -> dict[str, Tensor]:
+    "Sentences of unlike length as one tensor, and the mask that is 0 where there is padding; both (batch, time)."
+    input_ids = nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=pad_id)
+    lengths = torch.tensor([len(s) for s in sequences])                      # (batch)
+    return {"input_ids": input_ids, "attention_mask": (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()}
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #26cc0dc4
+def _check_sentences(sequences: list, labels: list, pad_id: int) -> None:
+    if pad_id is None: raise ValueError("pad_id is None; give the id of a token that fills short sentences up")
+    if not len(sequences): raise ValueError("there are no sentences; give at least one")
+    if len(sequences) != len(labels): raise ValueError(f"{len(sequences)} sentences but {len(labels)} labels")
+    empty = [i for i, sequence in enumerate(sequences) if not len(sequence)]
+    if empty: raise ValueError(f"sentence {empty[0]} has no tokens; drop it, or begin it with a token of its own")
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #05a8b507
 class ClassificationBatches:
@@ -153,15 +188,12 @@ class ClassificationBatches:
                  ):
         _check_counts(batch_size=batch_size, epochs=epochs, context=context)
         _check_seed(seed)
-        if pad_id is None: raise ValueError("pad_id is None; give the id of a token that fills short sentences up")
-        if not len(sequences): raise ValueError("there are no sentences; give at least one")
-        if len(sequences) != len(labels): raise ValueError(f"{len(sequences)} sentences but {len(labels)} labels")
-        empty = [i for i, sequence in enumerate(sequences) if not len(sequence)]
-        if empty: raise ValueError(f"sentence {empty[0]} has no tokens; drop it, or begin it with a token of its own")
+        _check_sentences(sequences, labels, pad_id)
         self.sequences = [torch.tensor(s[:context]) for s in sequences]
         self.labels = torch.tensor(labels)
         self.batch_size, self.epochs, self.pad_id, self.seed = batch_size, epochs, pad_id, seed
-        self._order = functools.lru_cache(maxsize=1)(self._shuffle)
+        lengths = [len(s) for s in self.sequences]
+        self._order = functools.lru_cache(1)(lambda epoch: _by_pools(lengths, batch_size, _generator(seed, epoch)))
 
     def fingerprint(self) -> str:  # 12 hexadecimal digits
         "Tells these batches from all others; a subclass that gives other batches has to tell here in what."
@@ -173,25 +205,12 @@ class ClassificationBatches:
 
     def __len__(self) -> int: return self.epochs * self.batches_per_epoch
 
-    def _shuffle(self, epoch: int) -> list[list[int]]:
-        "The sentence numbers of each batch of an epoch."
-        generator, size = _generator(self.seed, epoch), self.batch_size
-        order = torch.randperm(len(self.sequences), generator=generator).tolist()
-        pools = [order[i:i + 20 * size] for i in range(0, len(order), 20 * size)]
-        by_length = [i for pool in pools for i in sorted(pool, key=lambda i: len(self.sequences[i]))]
-        batches = [by_length[i:i + size] for i in range(0, len(by_length), size)]
-        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
     def __call__(self,
                  step: int,               # from 0
                  ) -> dict[str, Tensor]:  # input_ids and attention_mask (batch, time), labels (batch,)
         "The batch of that step."
         chosen = self._order(step // self.batches_per_epoch)[step % self.batches_per_epoch]
-        sequences = [self.sequences[i] for i in chosen]
-        input_ids = nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=self.pad_id)
-        lengths = torch.tensor([len(s) for s in sequences])                      # (batch)
-        mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()      # (batch, time), as input_ids
-        return {"input_ids": input_ids, "attention_mask": mask, "labels": self.labels[chosen]}
+        return _padded([self.sequences[i] for i in chosen], self.pad_id) | {"labels": self.labels[chosen]}
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #508cfc44
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -200,6 +219,18 @@ def _check_precision(name: str, source: str = "precision") -> str:
     if name in PRECISIONS: return name
     raise ValueError(f"{source} is {name!r}; choose one of {', '.join(PRECISIONS)}")
 
+def _check_numbers(config: TrainingConfig) -> None:
+    "Raises `ValueError` for a setting that would train nothing, or something else than meant."
+    for name in ("learning_rate", "weight_decay", "final_share"):
+        if not 0 <= getattr(config, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be a number, 0 or more")
+    if not 0 <= config.warmup <= 1: raise ValueError(f"warmup is {config.warmup}; it is a share, from 0 to 1")
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        raise ValueError(f"betas are {config.betas}; give two numbers, each at least 0 and below 1")
+    if not config.clip > 0:
+        raise ValueError(f"clip is {config.clip}; it is a length, above 0. For no clipping give math.inf")
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #3e415088
 @dataclass(frozen=True)
 class TrainingConfig:
     "The numbers of a training run that are not the model's or the data's. Raises `ValueError` for one without meaning."
@@ -214,14 +245,7 @@ class TrainingConfig:
     save_every: int = 50          # steps between two saved states
 
     def __post_init__(self):
-        for name in ("learning_rate", "weight_decay", "final_share"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be a number, 0 or more")
-        if not 0 <= self.warmup <= 1: raise ValueError(f"warmup is {self.warmup}; it is a share, from 0 to 1")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas are {self.betas}; give two numbers, each at least 0 and below 1")
-        if not self.clip > 0:
-            raise ValueError(f"clip is {self.clip}; it is a length, above 0. For no clipping give math.inf")
+        _check_numbers(self)
         _check_precision(self.precision)
         _check_seed(self.seed)
         _check_counts(save_every=self.save_every)
@@ -287,6 +311,7 @@ def _kept(model: nn.Module) -> dict[str, Tensor]:
                if isinstance(value, Tensor) and name not in parameters}
     return dict(model.named_parameters()) | buffers
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #3512a1b5
 def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
                 settings: dict, history: list[dict]) -> None:
     "Write model, optimizer and history as one safetensors file, whole or not at all."
@@ -345,6 +370,7 @@ def _data_fingerprint(batches) -> str:
     steps = sorted({round(i * (len(batches) - 1) / 7) for i in range(8)})
     return _digest(*(part for step in steps for named in sorted(batches(step).items()) for part in named))
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #d2383c30
 def _settings(model: nn.Module, batches, config: TrainingConfig, rate_share: RateShare | None) -> dict:
     "What must be equal for a saved state to be taken up again."
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
@@ -379,6 +405,7 @@ def split_rows(batch: dict[str, Tensor],  # tensors with one row a text
     share = {name: value[index::count] for name, value in batch.items()}
     return share, count_targets(share) if len(next(iter(share.values()))) else 0
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #656ce9c9
 def _share(batches, batch: dict[str, Tensor], index: int, count: int) -> tuple[dict[str, Tensor], float]:
     "A process's part of a batch, and the factor that makes the mean over all processes the mean over the batch."
     if count == 1: return batch, 1.0
@@ -395,6 +422,7 @@ def _not_finite(tensors: dict[str, Tensor]) -> list[str]:
     "The names of those that hold infinity or NaN."
     return [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #7be69ad5
 def _diagnosis(model: nn.Module, batch: dict[str, Tensor], history: list[dict], config: TrainingConfig) -> str:
     "Why a step gave no number, as far as one can see, and what to do."
     losses = [row["loss"] for row in history]
@@ -407,8 +435,8 @@ def _diagnosis(model: nn.Module, batch: dict[str, Tensor], history: list[dict], 
             f"model makes of it: batches({len(history)})")
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #c1b96120
-class _Run:
-    "One run of `train`: its model, optimizer and history, and the file in which they survive."
+class _Saved:
+    "What a run is made of: model, optimizer and history, and the file in which they survive."
     def __init__(self, model, batches, config, state_file, title, rate_share):
         _check_counts(**{"the number of batches": len(batches)})
         if sick := _not_finite(_kept(model)):
@@ -441,24 +469,9 @@ class _Run:
             _restore(self.plain, self.inner, tensors)
         return history
 
-    def go(self, watch, watch_every: int, callbacks: Sequence[Callback]) -> list[dict]:
-        "Step, look, record, ask, until the end or until a callback ends it."
-        try:
-            self.model.train()
-            while not self.told_to_stop(callbacks) and len(self.history) < len(self.batches):
-                row = self.step()
-                if watch and (row["step"] + 1) % watch_every == 0: row |= watch()
-                if not self.model.training: self.model.train()  # a look may have switched dropout off
-                self.record(row)
-        except KeyboardInterrupt:
-            self.interrupted()
-            raise
-        finally: self.close()
-        self.save()
-        self.accelerator.wait_for_everyone()                    # the state is there before anyone asks for it
-        self.model.eval()
-        return self.history
-
+# %% ../nbs/1_from_scratch/21_training.ipynb #5dcaa0fb
+class _Stepping(_Saved):
+    "One step of a run."
     def set_rates(self, rate: float, progress: float) -> None:
         "Give every group its learning rate; a parameter whose share is 0 needs no gradient either."
         for group in self.inner.param_groups:
@@ -487,6 +500,9 @@ class _Run:
         return {"step": step, "loss": loss, "learning_rate": rate, "gradient_norm": norm,
                 "tokens": batch["input_ids"].numel(), "seconds": time.perf_counter() - start}
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #56ba25e8
+class _Keeping(_Stepping):
+    "What a run writes down, and when."
     def record(self, row: dict) -> None:
         "Add a row to the history, and save if it is time."
         self.history.append(row)
@@ -508,6 +524,27 @@ class _Run:
         why, step = _diagnosis(self.plain, batch, self.history, self.config), len(self.history) - (not batch)
         happened = "diverged" if "learning rate" in why else "failed"
         return FloatingPointError(f"{self.title} {happened} at step {step}: {what}. {kept}; {why}")
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #bed45591
+class _Run(_Keeping):
+    "One run of `train`."
+    def go(self, watch, watch_every: int, callbacks: Sequence[Callback]) -> list[dict]:
+        "Step, look, record, ask, until the end or until a callback ends it."
+        try:
+            self.model.train()
+            while not self.told_to_stop(callbacks) and len(self.history) < len(self.batches):
+                row = self.step()
+                if watch and (row["step"] + 1) % watch_every == 0: row |= watch()
+                if not self.model.training: self.model.train()  # a look may have switched dropout off
+                self.record(row)
+        except KeyboardInterrupt:
+            self.interrupted()
+            raise
+        finally: self.close()
+        self.save()
+        self.accelerator.wait_for_everyone()                    # the state is there before anyone asks for it
+        self.model.eval()
+        return self.history
 
     def told_to_stop(self, callbacks: Sequence[Callback]) -> bool:
         "Ask all callbacks; one machine's True ends the run on all."
@@ -582,6 +619,18 @@ def smooth(values: list[float],   # one number a step
     recent = [values[max(0, i + 1 - window):i + 1] for i in range(len(values))]
     return [math.fsum(some) / len(some) for some in recent]
 
+# %% ../nbs/1_from_scratch/21_training.ipynb #3d32dafb
+def _draw_history(ax, history: list[dict], title: str, metric: str) -> None:
+    "The loss of each step, its running mean, and the looks, if there were any."
+    steps, looks = [h["step"] + 1 for h in history], [h for h in history if metric in h]
+    ax.clear()
+    ax.plot(steps, [h["loss"] for h in history], color="#b9bec6", linewidth=0.8, label="each step")
+    ax.plot(steps, smooth([h["loss"] for h in history]), color="#3b6fb6", label="mean of 20 steps")
+    if looks:
+        ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
+    ax.set(title=title, xlabel="steps done", ylabel="loss (nats)")
+    ax.legend(frameon=False)
+
 # %% ../nbs/1_from_scratch/21_training.ipynb #0221129a
 def live_plot(every: int = 20,                    # steps between two drawings; each look of `watch` is drawn too
               title: str = "training",            # above the picture
@@ -598,20 +647,31 @@ def live_plot(every: int = 20,                    # steps between two drawings; 
     def draw(history: list[dict]) -> None:
         nonlocal handle
         if len(history) % every and metric not in history[-1] or not PartialState().is_main_process: return
-        steps, looks = [h["step"] + 1 for h in history], [h for h in history if metric in h]
-        ax.clear()
-        ax.plot(steps, [h["loss"] for h in history], color="#b9bec6", linewidth=0.8, label="each step")
-        ax.plot(steps, smooth([h["loss"] for h in history]), color="#3b6fb6", label="mean of 20 steps")
-        if looks:
-            ax.plot([h["step"] + 1 for h in looks], [h[metric] for h in looks], "s--", color="#c46a00", label=metric)
-        ax.set(title=title, xlabel="steps done", ylabel="loss (nats)")
-        ax.legend(frameon=False)
+        _draw_history(ax, history, title, metric)
         if not hasattr(get_ipython(), "kernel"): return               # no notebook
         picture = io.BytesIO()
         ax.figure.savefig(picture, format="png")
         if handle: handle.update(Image(picture.getvalue()))
         else: handle = display(Image(picture.getvalue()), display_id=True)
     return draw
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #0894824c
+def _best_look(history: list[dict], metric: str) -> tuple[dict | None, int]:
+    "The look with the lowest value, and how many came after it. NaN is never the best."
+    looks = [h for h in history if metric in h]
+    sound = [i for i, h in enumerate(looks) if not math.isnan(h[metric])]
+    if not sound: return None, len(looks)
+    best = min(sound, key=lambda i: looks[i][metric])
+    return looks[best], len(looks) - 1 - best
+
+# %% ../nbs/1_from_scratch/21_training.ipynb #99a69d52
+def _file_weights(model: nn.Module, file: Path | None, mark: str) -> None:
+    if not file or not PartialState().is_main_process: return
+    with atomic_path(file) as scratch: save_model(model, str(scratch), {"look": mark})
+
+def _is_filed(file: Path | None, mark: str) -> bool:
+    "Whether the file holds the weights of that look, and not those of another look or run."
+    return bool(file and file.exists()) and (safe_open(file, "pt").metadata() or {}).get("look") == mark
 
 # %% ../nbs/1_from_scratch/21_training.ipynb #55f2c368
 class EarlyStopping:
@@ -631,31 +691,22 @@ class EarlyStopping:
                  history: list[dict],              # of `train`
                  ) -> bool:                        # whether to stop
         "Keep the weights if the last look was the best so far; say whether patience is out. NaN is never the best."
-        looks = [h for h in history if self.metric in h]
-        sound = [i for i, h in enumerate(looks) if not math.isnan(h[self.metric])]
-        best = min(sound, key=lambda i: looks[i][self.metric], default=-1)
-        self.best = looks[best] if sound else None
+        self.best, since = _best_look(history, self.metric)
         if self.best is not None and self.best is history[-1]: self._keep()
-        return len(looks) - 1 - best >= self.patience
+        return since >= self.patience
 
     @property
     def _mark(self) -> str: return f"step {self.best['step']}, {self.metric} {self.best[self.metric]!r}"
 
     def _keep(self) -> None:
         self.kept = self._mark, {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        if self.file and PartialState().is_main_process:
-            with atomic_path(self.file) as scratch: save_model(self.model, str(scratch), {"look": self._mark})
-
-    def _is_filed(self) -> bool:
-        "Whether the file holds the weights of the best look, and not those of another look or run."
-        if not (self.file and self.file.exists()): return False
-        return (safe_open(self.file, "pt").metadata() or {}).get("look") == self._mark
+        _file_weights(self.model, self.file, self._mark)
 
     def restore(self) -> dict:                     # the best look: an entry of the history
         "Bring the model back to its best look. Raises `ValueError` if there was none or its weights are gone."
         if self.best is None: raise ValueError(f"no look measured {self.metric!r}; give `train` a `watch` that does")
         if self.kept and self.kept[0] == self._mark: self.model.load_state_dict(self.kept[1])
-        elif self._is_filed(): load_model(self.model, str(self.file))
+        elif _is_filed(self.file, self._mark): load_model(self.model, str(self.file))
         else: raise ValueError(f"the weights of the best look ({self._mark}) were not kept; give `file` so that they "
                                "survive an interruption")
         return self.best

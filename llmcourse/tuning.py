@@ -58,6 +58,13 @@ def _rising_losses(model: nn.Module, batches, rates: list[float], config: Traini
         optimizer.zero_grad()
     return losses
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #90a3be5e
+def _steepest(losses: list[float]) -> int | None:
+    "The step at which the smoothed losses fall most steeply, before they are lowest; None if they never fell."
+    smoothed = np.array(smooth(losses, window=5))
+    lowest = int(smoothed.argmin())
+    return int(np.gradient(smoothed[:lowest + 1]).argmin()) if lowest >= 5 else None
+
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #537376aa
 class RangeTest(NamedTuple):
     "What a range test saw."
@@ -65,6 +72,7 @@ class RangeTest(NamedTuple):
     losses: list[float]  # the loss before each step
     suggestion: float    # the rate where the smoothed loss falls most steeply
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #5883b7c3
 def range_test(model: nn.Module,     # called as model(**batch); stays as it is
                batches,              # a function of the step with a length
                low: float = 1e-6,    # first learning rate
@@ -82,18 +90,21 @@ def range_test(model: nn.Module,     # called as model(**batch); stays as it is
     rates = np.geomspace(low, high, steps).tolist()
     losses = _rising_losses(copy.deepcopy(model).train(), batches, rates, config)
     if not losses: raise ValueError("the first loss is no number: the model or its first batch is damaged")
-    smoothed = np.array(smooth(losses, window=5))
-    lowest = int(smoothed.argmin())
-    if low < high and lowest < 5:
+    found = _steepest(losses)
+    if found is None and low < high:
         raise ValueError(f"the loss never fell between the rates {low:g} and {high:g}; start from a smaller one")
-    slope = np.gradient(smoothed[:lowest + 1]) if lowest else np.zeros(1)
-    return RangeTest(rates[:len(losses)], losses, rates[int(slope.argmin())])
+    return RangeTest(rates[:len(losses)], losses, rates[found or 0])
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #9a6bdee1
 def grid(**choices: Sequence,  # for each name the values to try
          ) -> list[dict]:      # every combination, the last name changing fastest
     "All combinations of the values."
     return [dict(zip(choices, values)) for values in itertools.product(*choices.values())]
+
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #38b8776f
+def _draw_number(low: float, high: float, log: bool, rng: np.random.Generator) -> float:
+    if log: return math.exp(rng.uniform(math.log(low), math.log(high)))
+    return float(rng.uniform(low, high))
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #c36d4ae5
 @dataclass(frozen=True)
@@ -120,9 +131,8 @@ class Range:
         "One number at random."
         if self.whole and not self.log: return int(rng.integers(self.low, self.high + 1))
         edge = 0.5 if self.whole else 0.0           # rounding gives the ends as much room as the others
-        low, high = self.low - edge, self.high + edge
-        value = math.exp(rng.uniform(math.log(low), math.log(high))) if self.log else rng.uniform(low, high)
-        return min(max(round(value), int(self.low)), int(self.high)) if self.whole else float(value)
+        value = _draw_number(self.low - edge, self.high + edge, self.log, rng)
+        return min(max(round(value), int(self.low)), int(self.high)) if self.whole else value
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #4f990781
 Space = dict[str, Range | Sequence]  # name → a range, or a list of values
@@ -146,6 +156,7 @@ def _check_budget(trials: int, minutes: float | None = None) -> None:
     if trials < 1: raise ValueError(f"trials is {trials}; give at least 1")
     if minutes is not None and not minutes >= 0: raise ValueError(f"minutes is {minutes}; give 0 or more, or None")
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #dabc9250
 def random_search(run: Run,         # trains one setting, returns its loss
                   space: Space,     # what may be chosen
                   trials: int = 10, # runs
@@ -165,6 +176,7 @@ def _in_words(space: Space) -> str:
     choices = {name: asdict(c) if isinstance(c, Range) else list(c) for name, c in space.items()}
     return json.dumps(choices, sort_keys=True)
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #0dda8382
 def _suggest(trial, space: Space) -> dict:
     "Let Optuna choose one setting."
     def one(name, c):
@@ -188,6 +200,7 @@ def _open_study(storage: Path, name: str, space: Space):
     study.set_user_attr("space", found)
     return study
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #91ba0e49
 def finished(study,           # what `tune` returned
              ) -> list:       # Optuna's trials, in order
     "The trials that came to an end: complete, or pruned."
@@ -211,6 +224,7 @@ def _run_trial(study, run: Run, space: Space) -> None:
         raise
     study.tell(trial, loss, state)
 
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #196a9364
 def _tune(run: Run, space: Space, storage: Path, trials: int, minutes: float | None, name: str, seed: int):
     study = _open_study(storage, name, space)
     import optuna
@@ -222,6 +236,13 @@ def _tune(run: Run, space: Space, storage: Path, trials: int, minutes: float | N
         study.sampler = optuna.samplers.TPESampler(n_startup_trials=4, seed=_digest(seed, done))
         _run_trial(study, run, space)
     return study
+
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #bc5cff1d
+def _unusable(storage: Path, error: Exception) -> ValueError:
+    "The error for a file that cannot be used, with its first reason and the remedy."
+    reason = str(error.__cause__ or error).splitlines()[0]
+    return ValueError(f"{storage} cannot be used as a database of trials ({reason}). Free the disk or close the "
+                      "program that uses the file and run this again, or choose another file; finished trials are kept")
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #29edbd89
 def tune(run: Run,                      # trains one setting, calls report(loss) after each epoch, returns its loss
@@ -246,11 +267,14 @@ def tune(run: Run,                      # trains one setting, calls report(loss)
         with FileLock(f"{storage}.lock", timeout=0): return _tune(run, space, storage, trials, minutes, name, seed)
     except Timeout as error:
         raise ValueError(f"another process is tuning into {storage}; wait for it, or choose another file") from error
-    except (SQLAlchemyError, StorageInternalError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(f"{storage} cannot be used as a database of trials ({reason}). Free the disk or close the "
-                         "program that uses the file and run this again, or choose another file; finished trials are "
-                         "kept") from error
+    except (SQLAlchemyError, StorageInternalError) as error: raise _unusable(storage, error) from error
+
+# %% ../nbs/1_from_scratch/25_tuning.ipynb #c073a355
+def _height(choice: Range | Sequence, value) -> float:
+    "Where a value lies on its axis, from 0 to 1."
+    if not isinstance(choice, Range): return list(choice).index(value) / max(1, len(choice) - 1)
+    scale = math.log if choice.log else float
+    return (scale(value) - scale(choice.low)) / (scale(choice.high) - scale(choice.low))
 
 # %% ../nbs/1_from_scratch/25_tuning.ipynb #2e32e911
 def draw_trials(trials: list[dict],  # settings with their `loss`
@@ -260,22 +284,17 @@ def draw_trials(trials: list[dict],  # settings with their `loss`
                 ) -> None:
     "Parallel coordinates: a line a trial, an axis a choice, the loss on the last axis."
     trials = sorted((t for t in trials if math.isfinite(t["loss"])), key=lambda t: t["loss"])
-    def position(name, value):
-        c = space.get(name) or Range(trials[0]["loss"], trials[-1]["loss"] + 1e-9)
-        if not isinstance(c, Range): return list(c).index(value) / max(1, len(c) - 1)
-        scale = math.log if c.log else float
-        return (scale(value) - scale(c.low)) / (scale(c.high) - scale(c.low))
-    names = [*space, "loss"]
+    axes = space | {"loss": Range(trials[0]["loss"], trials[-1]["loss"] + 1e-9)}
     for i, trial in reversed(list(enumerate(trials))):
         style = dict(color="#b5483a", linewidth=2, marker="o", markersize=4)
         if i >= best: style = dict(color="#9aa3ad", linewidth=0.8, linestyle="--")
-        ax.plot([position(n, trial[n]) for n in names], label={0: f"best {best}", best: "others"}.get(i), **style)
-    for x, name in enumerate(names):
+        label = {0: f"best {best}", best: "others"}.get(i)
+        ax.plot([_height(c, trial[name]) for name, c in axes.items()], label=label, **style)
+    for x, c in enumerate(axes.values()):
         ax.axvline(x, color="black", linewidth=0.8)
-        c = space.get(name) or Range(trials[0]["loss"], trials[-1]["loss"])
         for value in (c.low, c.high) if isinstance(c, Range) else c:
             text = f"{value:.3g}" if isinstance(value, float) else str(value)
-            ax.annotate(text, (x, position(name, value)), xytext=(4, 2), textcoords="offset points", fontsize=8)
-    ax.set(xticks=range(len(names)), xticklabels=names, yticks=[])
+            ax.annotate(text, (x, _height(c, value)), xytext=(4, 2), textcoords="offset points", fontsize=8)
+    ax.set(xticks=range(len(axes)), xticklabels=axes, yticks=[])
     ax.spines[:].set_visible(False)
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1))

@@ -167,8 +167,8 @@ def test_little_stands_before_the_first_paint(site, address, page, name):   # no
     "What a reader waits for, in bytes, which no busy machine changes: the page, its styles, and no script."
     if "smalldocs" not in (site/"index.html").read_text(encoding="utf-8"): pytest.skip("Quarto orders its own scripts")
     page.goto(f"{address}{name}.html")
-    blocking = page.evaluate("""performance.getEntriesByType('resource').filter(r => r.renderBlockingStatus === 'blocking')
-                                .map(r => [r.initiatorType, r.name, r.decodedBodySize])""")
+    blocking = page.evaluate("""performance.getEntriesByType('resource')
+        .filter(r => r.renderBlockingStatus === 'blocking').map(r => [r.initiatorType, r.name, r.decodedBodySize])""")
     assert [found for kind, found, _ in blocking if kind == "script"] == []
     assert (site/f"{name}.html").stat().st_size + sum(size for *_, size in blocking) < 1_500_000
 

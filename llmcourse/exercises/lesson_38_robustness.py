@@ -6,7 +6,8 @@ import numpy as np
 from llmcourse.practice import Exercise, Mistake, Question
 
 
-def _allowed(): return {"The lens is not sharp.": [0], "The lens is not awful.": [1, 2], "The lens is awful.": [0]}
+def _allowed():
+    return {"The lens is not sharp.": [0], "The lens is not awful.": [1, 2], "The lens is awful.": [0]}
 
 
 def swap_letters(text: str, at: int) -> str:

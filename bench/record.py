@@ -2,8 +2,8 @@
 
 Usage: python bench/record.py [ROWS]      2,000 unless told; 32 clients, SQLite on the disk of the temporary folder
 
-Each recorder stores rows of the same size. Seconds are of the clock, since what is measured is waiting for a disk; ratios
-are of one run on one machine. """
+Each recorder stores rows of the same size. Seconds are of the clock, since what is measured is waiting for a disk;
+ratios are of one run on one machine. """
 import sqlite3
 import sys
 import tempfile

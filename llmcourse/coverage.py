@@ -64,6 +64,7 @@ ROWS: dict[str, Row] = {
         *_rows(
             "1_from_scratch/21_training",
             "1_from_scratch/19_optimization",
+            "1_from_scratch/20_precision",
             S5="train: minimize the error between prediction and target",
         ),
         *_rows(

@@ -403,7 +403,7 @@ def check(id: str, # such as "13.2"
         return print(f'{id}: no answer yet. Replace the dots and run the cell. Stuck? hint("{id}")')
     record(exercise.key, "passed" if verdict.state == "right" else "tried")
     if verdict.state == "right": print(f"{id}: right. {exercise.title}: done.")
-    else: print(textwrap.fill(f"{id}: not yet: {verdict.text}", 110, break_long_words=False, break_on_hyphens=False))
+    else: print(textwrap.fill(f"{id}: not yet: {verdict.text}", 100, break_long_words=False, break_on_hyphens=False))
 
 def hint(id: str,                   # such as "13.2"
          number: int | None = None, # which, from 1; None: the next one

@@ -22,15 +22,18 @@ MACHINE = "cores", "memory_gib", "instruction_set", "precision", "device"     # 
 
 
 def peak_of(process: subprocess.Popen) -> int:
-    "The most bytes that a process and its children held together, seen ten times a second."
+    "The most bytes that the kernel of a lesson and all that it started held together, seen ten times a second."
     peak, root = 0, psutil.Process(process.pid)
     while process.poll() is None:
         held = 0
-        for one in [root, *root.children(recursive=True)]:
+        try: started = root.children(recursive=True)              # the process itself only hands the cells over
+        except psutil.Error: break
+        for one in started:
             try: held += one.memory_info().rss
-            except psutil.Error: continue                     # it has just ended
+            except psutil.Error: continue                         # it has just ended
         peak = max(peak, held)
         time.sleep(0.1)
+    process.wait()
     return peak
 
 

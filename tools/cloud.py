@@ -63,6 +63,10 @@ def setup_code(nb, git_url: str = SETTINGS["git_url"]) -> str:
     return SETUP.format(packages="[" + ",\n                ".join(f'"{package}"' for package in packages) + "]")
 
 
+# A link to a file beside the lesson; code, which may look like one, is taken whole and holds no group.
+LINK = re.compile(r"```.*?```|`[^`\n]*`|\]\((?!\w+:|#)([^)\s]+)\)", re.S)
+
+
 def with_setup(path: Path, published: str):
     "A lesson that runs anywhere: a set-up cell before its code, pictures and other lessons by their whole address."
     nb = copy.deepcopy(read(path))
@@ -70,8 +74,8 @@ def with_setup(path: Path, published: str):
     part = path.relative_to(NBS).parent.as_posix()
     for cell in nb.cells:
         if cell.cell_type == "code": cell.outputs, cell.execution_count = [], None
-        else: cell.source = re.sub(r"\]\((?!\w+:|#)([^)\s]+)\)", lambda found: f"]({whole(found[1], part, published)})",
-                                   cell.source)
+        else: cell.source = re.sub(LINK, lambda found: found[0] if found[1] is None else
+                                   f"]({whole(found[1], part, published)})", cell.source)
     first = next((n for n, cell in enumerate(nb.cells) if cell.cell_type == "code"), len(nb.cells))
     nb.cells[first:first] = [
         new_markdown_cell(SAYS, id="setup-says"), new_code_cell(setup_code(nb), id="setup")]

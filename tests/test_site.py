@@ -126,11 +126,12 @@ def test_source_and_signature_of_every_exported_name(module, site, pages):
         title = page.find(id=node.name.lower())
         signature = title.find_next("pre").get_text() if title else ""
         arguments = [] if hasattr(node, "bases") else [arg.arg for arg in node.args.args]
-        if not signature.strip().startswith((f"def {node.name}(", f"class {node.name}(")) or not all(
+        if not re.match(rf"(async def|def|class) {node.name}\(", signature.strip()) or not all(
             re.search(rf"\b{name}\b", signature) for name in arguments
         ):
             missing.append(f"signature of {node.name}")
-        if not re.search(rf"^(def|class) {node.name}\b", sources, re.M): missing.append(f"source of {node.name}")
+        if not re.search(rf"^(async def|def|class) {node.name}\b", sources, re.M):
+            missing.append(f"source of {node.name}")
     assert missing == []
 
 

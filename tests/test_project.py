@@ -237,3 +237,13 @@ def test_a_figure_comes_with_words(path):
              and any("image/png" in out.get("data", {}) for out in cell.outputs)]
     silent = [cell.source.splitlines()[0] for cell in cells if not re.match(r"#\| fig-alt: \S.{20,}", cell.source)]
     assert silent == [], "the first line of a cell with a plot says what one sees: #| fig-alt: ..."
+
+
+COURSE = [path for path in LESSONS if re.match(r"[1-5]_", path.parent.name)]
+
+
+@pytest.mark.parametrize(("path", "following"), list(zip(COURSE, COURSE[1:])), ids=lambda path: path.stem)
+def test_next_question_leads_to_the_next_lesson(path, following):
+    prose = "\n\n".join(cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown")
+    asked = re.search(r"\*\*Next question:\*\*(.*?)(?:\n\n|$)", prose, re.S)
+    assert asked and following.name in asked[1], f"{path.name} should end with a question that {following.name} answers"

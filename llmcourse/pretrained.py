@@ -249,10 +249,12 @@ def linear_probe(vectors: np.ndarray,          # (n, d): one vector a text, from
     Raises `ValueError` if there are fewer than three reviews."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, GroupKFold
+    from threadpoolctl import threadpool_limits
     if (n := len(set(groups))) < 3: raise ValueError(f"{n} reviews cannot be held out in turn; give three or more")
     plain = LogisticRegression(class_weight="balanced" if balanced else None, max_iter=2000)
     search = GridSearchCV(plain, {"C": list(C)}, cv=GroupKFold(3), scoring="f1_macro")
-    return search.fit(vectors, np.asarray(labels), groups=groups).best_estimator_
+    with threadpool_limits(1, user_api="blas"):    # in products this small, two threads mostly wait for each other
+        return search.fit(vectors, np.asarray(labels), groups=groups).best_estimator_
 
 # %% ../nbs/2_fine_tuning/33_pretrained.ipynb #5ac9a9fa
 def draw_reviews(groups: Sequence,   # (n,): the review of each row

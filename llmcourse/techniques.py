@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 # %% auto #0
@@ -66,8 +67,9 @@ def fit_head(model: nn.Module,              # changed in place: its head, a line
     x, y = torch.cat(features), torch.cat(labels)                   # (sentences, d_model), (sentences,)
     if y.unique().tolist() != list(range(layer.out_features)):
         raise ValueError(f"the head tells {layer.out_features} labels apart, and the data have {y.unique().tolist()}")
-    fitted = LogisticRegression(C=C, max_iter=2000, tol=1e-6,
-                                fit_intercept=layer.bias is not None).fit(x.double().numpy(), y.numpy())
+    regression = LogisticRegression(C=C, max_iter=2000, tol=1e-6, fit_intercept=layer.bias is not None)
+    with threadpool_limits(1, user_api="blas"):                     # see `linear_probe`
+        fitted = regression.fit(x.double().numpy(), y.numpy())
     two = layer.out_features == 2                                   # then scikit-learn gives one row for both
     layer.weight.copy_(torch.tensor(np.vstack([0 * fitted.coef_, fitted.coef_]) if two else fitted.coef_))
     if layer.bias is not None:

@@ -328,12 +328,6 @@ class Recorder:
         with self._session() as connection: found = connection.execute(query).mappings()
         return sorted(map(dict, found), key=lambda row: (row["first"], row["label"]))
 
-    def latest(self, most: int = 10, # so many
-               ) -> list[dict]:
-        "The newest recorded predictions, oldest of them first."
-        query = self.table.select().order_by(self.table.c.number.desc()).limit(most)
-        with self._session() as connection: return [dict(row) for row in connection.execute(query).mappings()][::-1]
-
     def _all(self, table, after: int, most: int | None) -> list[dict]:
         query = table.select().where(table.c.number > after).order_by(table.c.number).limit(most)
         with self._session() as connection: return [dict(row) for row in connection.execute(query).mappings()]
@@ -343,6 +337,13 @@ class Recorder:
              ) -> list[dict]:
         "Recorded predictions, oldest first."
         return self._all(self.table, after, most)
+
+    def latest(self, most: int, # so many
+               ) -> list[dict]:
+        "The latest predictions, oldest of them first."
+        query = self.table.select().order_by(self.table.c.number.desc()).limit(most)
+        with self._session() as connection: found = connection.execute(query).mappings().all()
+        return [dict(row) for row in reversed(found)]
 
     def feedback(self, after: int = 0, most: int | None = None) -> list[dict]:
         "Every word of feedback, in the order it came: number, id of the prediction, time, label."

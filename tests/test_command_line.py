@@ -98,14 +98,14 @@ def test_every_limit_is_an_option_and_its_help_tells_the_default():
     (["--ab", "CANDIDATE", "--target", "bad"], "there is no label 'bad'"),
     (["--ab", "CANDIDATE", "--planned", 1], "users_needed"), (["--ab", "CANDIDATE", "--ramp", 2], "the ramp is 2"),
     (["--ab", "nowhere"], "nowhere"), (["--ab", "x"] * 26, "at most 25"),
-    (["--database", "/no/such/folder/x.db"], "there is no folder"), (["--database", "nosql://x"], "nosql"),
+    (["--database", "/no/such/folder/x.db"], "there is no folder"),
     (["--database", "postgresql://u:secret@127.0.0.1:1/x"], "set LLMCOURSE_RECORD_KEY")])
 def test_wrong_calls_are_one_sentence(call, folder, candidate, words, says, monkeypatch, tmp_path):
     monkeypatch.delenv("LLMCOURSE_RECORD_KEY", raising=False)
     words = [str(word).replace("CANDIDATE", str(candidate)) for word in words]
     if "--ab" in words: words += ["--database", str(tmp_path/"x.db")]
     code, out, err = call("serve", folder, "--force", "--port", 0, *words)
-    assert code == 1 and says in err and len(err.splitlines()) == 1 and "secret" not in err.replace("secret key", ""), err
+    assert code == 1 and says in err and len(err.splitlines()) == 1 and ":secret" not in err, err
 
 
 def test_a_port_that_is_taken(call, folder):
@@ -167,7 +167,7 @@ def test_a_database_implies_monitoring(served, folder, tmp_path, monkeypatch):
     assert (tmp_path/"from_environment.db").is_file()
 
 
-@pytest.mark.parametrize("words", [[], ["--planned", 5, "--ramp", 0.5, "--salt", "spring"], ["--shadow", "CANDIDATE"]])
+@pytest.mark.parametrize("words", [[], ["--planned", 5, "--ramp", 1, "--salt", "spring"], ["--shadow", "CANDIDATE"]])
 def test_an_experiment(served, folder, candidate, tmp_path, words):
     words = [str(word).replace("CANDIDATE", str(candidate)) for word in words]
     app = served(folder, "--force", "--database", tmp_path/"x.db", "--ab", f"{candidate}=0.25", "--ab", candidate,
@@ -270,8 +270,8 @@ def test_a_text_is_generated(call):
     assert code == 0 and first.startswith("this camera") and len(first) > 20
     assert call(*words, "--seed", 3)[1] == first != call(*words, "--seed", 4)[1]
     greedy = call(*words, "--temperature", 0)[1]
-    word = greedy.split()[3]
-    assert call(*words, "--temperature", 0, "--stop", word)[1] == greedy[:greedy.index(word)] + "\n"
+    end = greedy[20:23]
+    assert call(*words, "--temperature", 0, "--stop", end)[1] == greedy[:greedy.index(end, len("this camera"))] + "\n"
     for wrong, says in ((["--temperature", "-1"], "temperature is -1"), (["--model", "nobody"], "nobody"),
                         (["--stop", ""], "none of them empty")):
         code, out, err = call(*words, *wrong)

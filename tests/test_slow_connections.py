@@ -1,4 +1,4 @@
-"""A thousand clients that send a byte now and then, while one asks as it should: slow ones are let go, it is answered."""
+"""A thousand clients send a byte now and then while one asks as it should: it is answered, and they are let go."""
 import asyncio
 import json
 import time

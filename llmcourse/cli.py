@@ -43,7 +43,7 @@ def _verb(panel: str, example: str, to: typer.Typer = app):
 
 BUILD, DEPLOY, WRITE, LEARN = "Build a classifier", "Use it and deploy it", "Language models", "You and your machine"
 
-# %% ../nbs/6_reference/62_command_line.ipynb #5949144b
+# %% ../nbs/6_reference/62_command_line.ipynb #f0ba9530
 ScaleOption = Annotated[str, _option(autocompletion=lambda: ["tiny", "laptop", "gpu"],
                                      help="How large and how long: tiny (seconds), laptop (minutes), gpu (needs one).")]
 SeedOption = Annotated[int, _option(help="Fixes every random choice; the same seed gives the same model.")]
@@ -81,7 +81,7 @@ def train(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: See
     from llmcourse.road import train_run
     print(train_run(name, scale, seed, out)/"checkpoint")
 
-# %% ../nbs/6_reference/62_command_line.ipynb #7f28f25a
+# %% ../nbs/6_reference/62_command_line.ipynb #9827e323
 @_verb(BUILD, "llmcourse evaluate runs/reviews/checkpoint")
 def evaluate(checkpoint: CheckpointArgument = TRAINED) -> None:
     "Measure a checkpoint on the test data beside simple baselines and one human; write the report next to it."
@@ -120,7 +120,7 @@ def process(folder: Annotated[Path, typer.Argument(help="A folder of HTML, text 
     from llmcourse.applications import process_folder
     print(f"{len(process_folder(folder, checkpoint, out=out))} files, in {out}")
 
-# %% ../nbs/6_reference/62_command_line.ipynb #fed011dc
+# %% ../nbs/6_reference/62_command_line.ipynb #501ecb26
 def _limit(default: str, help: str):
     return _option(help=help, show_default=default, rich_help_panel="Limits: what the server bears")
 
@@ -137,7 +137,7 @@ HeaderTimeoutOption = Annotated[Optional[float], _limit("10", "Seconds for the h
 BodyTimeoutOption = Annotated[Optional[float], _limit("20", "Seconds for the body; then 408.")]
 StopTimeoutOption = Annotated[Optional[int], _limit("20", "Seconds, once it stops, to answer what was accepted.")]
 
-# %% ../nbs/6_reference/62_command_line.ipynb #a19c2618
+# %% ../nbs/6_reference/62_command_line.ipynb #868cba29
 def _who(help: str, **more): return _option(help=help, rich_help_panel="Who may ask", **more)
 def _watch(help: str, *flags: str, **more): return _option(*flags, help=help, rich_help_panel="Watching", **more)
 
@@ -153,7 +153,7 @@ DatabaseOption = Annotated[Optional[str], _watch(
     "Where answers are recorded, without personal data: a file for SQLite, or postgresql://... Implies --monitor.",
     show_default="record.db beside the checkpoint, with --monitor or --ab", envvar="LLMCOURSE_DATABASE")]
 
-# %% ../nbs/6_reference/62_command_line.ipynb #d72ab529
+# %% ../nbs/6_reference/62_command_line.ipynb #b75a205b
 def _tests(help: str, **more): return _option(help=help, rich_help_panel="A/B test", **more)
 
 AbOption = Annotated[Optional[list[str]], _tests(
@@ -170,7 +170,7 @@ GuardOption = Annotated[Optional[bool], _tests("Take a candidate out if it fails
 ShadowOption = Annotated[Optional[list[str]], _tests("Repeats each request for nobody, to be compared in the record.",
                                                      metavar="CHECKPOINT")]
 
-# %% ../nbs/6_reference/62_command_line.ipynb #18ccb523
+# %% ../nbs/6_reference/62_command_line.ipynb #3e0ca4f8
 def _read_keys(path: Path | None) -> dict[str, str]:
     "API keys by name. Raises `OSError` or `ValueError`, without showing a key."
     if path is None: return {}
@@ -190,7 +190,7 @@ def _read_keys(path: Path | None) -> dict[str, str]:
     if not keys: raise ValueError(f"{path} holds no key; write `name key` on a line")
     return keys
 
-# %% ../nbs/6_reference/62_command_line.ipynb #eae96672
+# %% ../nbs/6_reference/62_command_line.ipynb #606930bf
 def _given(**options) -> dict: return {name: value for name, value in options.items() if value is not None}
 
 def _check_combination(ab: list[str], test: dict, keys: dict, bounds: dict, version: str | None) -> None:
@@ -212,7 +212,7 @@ def _check_database(database: str) -> None:
         raise ValueError(f"who asks is recorded as a hash with a secret key; set {KEY_VARIABLE} to 32 random "
                          "characters, the same for all servers of this database")
 
-# %% ../nbs/6_reference/62_command_line.ipynb #86f479be
+# %% ../nbs/6_reference/62_command_line.ipynb #74368543
 def _opened(folder: str | Path, force: bool):
     "A checkpoint that may be deployed. Raises what `llmcourse.serving.serve` raises."
     from llmcourse.serving import serve
@@ -234,7 +234,7 @@ def _candidates(given: list[str]) -> dict[str, tuple[str, float]]:
     found = dict(zip(string.ascii_uppercase[1:], map(_candidate, given)))
     return {name: (folder, 1 / (len(given) + 1) if share is None else share) for name, (folder, share) in found.items()}
 
-# %% ../nbs/6_reference/62_command_line.ipynb #e70345d5
+# %% ../nbs/6_reference/62_command_line.ipynb #068b3acf
 def _experiment(opened: dict, database: str, share: dict, ramp: float = 1.0, target: str = "negative",
                 planned: int | None = None, salt: str | None = None, guard: bool = True):
     "The application of the A/B lesson, with the rules of the lesson after it."
@@ -257,7 +257,7 @@ def _application(folders: dict, database: str | None, force: bool, serving: dict
     if test: return _experiment(opened, database, **test)
     return monitored_app(opened["A"], database, **serving) if database else create_app(opened["A"], **serving)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #fac67820
+# %% ../nbs/6_reference/62_command_line.ipynb #e7eaed14
 class _Version:
     "Middleware that names what is deployed in a header of every answer."
     def __init__(self, app, version: str): self.app, self.header = app, (b"x-version", version.encode())
@@ -279,7 +279,7 @@ def _folders(checkpoint: Path, candidates: dict, shadows: list[str]) -> dict:
     return ({"A": checkpoint} | {name: folder for name, (folder, _) in candidates.items()}
             | {f"shadow{i}": folder for i, folder in enumerate(shadows, 1)})
 
-# %% ../nbs/6_reference/62_command_line.ipynb #d0df47e5
+# %% ../nbs/6_reference/62_command_line.ipynb #9df0b9b9
 def _serve(checkpoint: Path, address: tuple[str, int], keys: dict, bounds: dict, force: bool, version: str | None,
            database: str | None, ab: list[str], test: dict) -> None:
     "Check, open, say where to look, serve."
@@ -298,7 +298,7 @@ def _serve(checkpoint: Path, address: tuple[str, int], keys: dict, bounds: dict,
                            + "; /experiment shows the decision" * bool(test), flush=True)
         run_app(app, *address)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #895526b2
+# %% ../nbs/6_reference/62_command_line.ipynb #9a8a14b4
 @_verb(DEPLOY, "llmcourse serve runs/reviews/checkpoint --monitor --keys keys.txt --version 2026-03")
 def serve(checkpoint: CheckpointArgument = TRAINED, host: HostOption = "127.0.0.1", port: PortOption = 8000,
           keys: KeysOption = None, max_per_minute: MaxPerMinuteOption = None, force: ForceOption = False,
@@ -322,7 +322,7 @@ def serve(checkpoint: CheckpointArgument = TRAINED, host: HostOption = "127.0.0.
     if not database and (monitor or ab): database = str(checkpoint.with_name("record.db"))
     _serve(checkpoint, (host, port), _read_keys(keys), bounds, force, version, database, ab or [], test)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #dd8c0d8a
+# %% ../nbs/6_reference/62_command_line.ipynb #44a085bd
 record_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown",
                          help="What a monitored server recorded: look at it, take it out, delete it.")
 app.add_typer(record_app, name="record", rich_help_panel=DEPLOY)
@@ -345,7 +345,7 @@ def _record(database: str):
         raise FileNotFoundError(f"there is no record {database}; llmcourse serve --monitor writes one, and says where")
     with _record_errors(), closing(Recorder(database)) as recorder: yield recorder
 
-# %% ../nbs/6_reference/62_command_line.ipynb #86641963
+# %% ../nbs/6_reference/62_command_line.ipynb #847983ee
 def _printable(text, width: int) -> str:
     "A text on one line that cannot steer the terminal, cut to a width."
     text = " ".join("".join(c if c.isprintable() else " " for c in str("" if text is None else text)).split())
@@ -370,7 +370,7 @@ def show(database: RecordOption = str(RECORD),
     if found: print("", _table(found, counts), sep="\n")
     if newest: print("", _table(newest, rows), sep="\n")
 
-# %% ../nbs/6_reference/62_command_line.ipynb #79a2f755
+# %% ../nbs/6_reference/62_command_line.ipynb #cad41763
 def _lines(recorder, scratch: Path) -> None:
     "Write a record as one JSON object a line, a thousand rows at a time."
     last = 0
@@ -388,7 +388,7 @@ def _export(recorder, file: Path) -> None:
     rows = [row | {"probabilities": json.dumps(row["probabilities"])} for row in recorder.rows()]
     save_table(pandas.DataFrame(rows, columns=list(recorder.table.c.keys())), file)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #87c89873
+# %% ../nbs/6_reference/62_command_line.ipynb #205ec784
 @_verb(DEPLOY, "llmcourse record export record.jsonl", record_app)
 def export(file: Annotated[Path, typer.Argument(help="The table: .jsonl of any size, or .csv or .parquet in memory.")],
            database: RecordOption = str(RECORD)) -> None:
@@ -402,14 +402,14 @@ def export(file: Annotated[Path, typer.Argument(help="The table: .jsonl of any s
             print(f"{recorder.count():,} predictions recorded, in {file}")
     finally: os.umask(before)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #a1b0b6f4
+# %% ../nbs/6_reference/62_command_line.ipynb #829df138
 def _days(age: str) -> float:
     "An age such as 30d, 12h or 2w in days."
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdw])", age.strip())
     if not found: raise ValueError(f"--older-than {age}: give a number and h, d or w, such as 30d for thirty days")
     return float(found[1]) * {"h": 1 / 24, "d": 1, "w": 7}[found[2]]
 
-# %% ../nbs/6_reference/62_command_line.ipynb #f7b67a98
+# %% ../nbs/6_reference/62_command_line.ipynb #debf13eb
 @_verb(DEPLOY, "llmcourse record delete --older-than 30d --dry-run", record_app)
 def delete(id: Annotated[Optional[list[str]], _option(help="A prediction, by the id its answer carried; may come "
                                                            "again.")] = None,
@@ -457,7 +457,7 @@ def fetch(names: ModelsArgument, source: SourceOption = None) -> None:
     from llmcourse.models import fetch_model
     for name in names: print(fetch_model(name, source))
 
-# %% ../nbs/6_reference/62_command_line.ipynb #77543a4f
+# %% ../nbs/6_reference/62_command_line.ipynb #900dc0a8
 @_verb(WRITE, "llmcourse models verify minilm", models_app)
 def verify(names: SomeModelsArgument = None) -> None:
     "Read every byte again and compare with its published hash."
@@ -484,12 +484,12 @@ def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a fo
     from llmcourse.chat import chat
     chat(model, system, max_tokens, temperature, seed)
 
-# %% ../nbs/6_reference/62_command_line.ipynb #8762062e
+# %% ../nbs/6_reference/62_command_line.ipynb #6a5228d4
 def _terminal(text: str) -> str:
     "Without characters that steer a terminal."
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
-# %% ../nbs/6_reference/62_command_line.ipynb #8e0f03b5
+# %% ../nbs/6_reference/62_command_line.ipynb #6089d226
 @_verb(WRITE, "llmcourse generate 'this camera' --temperature 0.7 --seed 1")
 def generate(prompt: Annotated[Optional[str], typer.Argument(help="How the text begins, or the input.")] = None,
              model: Annotated[str, _option(help="course-gpt, qwen, or a checkpoint folder.")] = "course-gpt",

@@ -40,7 +40,7 @@ async def dribble(port: int, start: bytes, piece: bytes, stop: asyncio.Event) ->
         said = asyncio.ensure_future(reader.read())
         while not said.done() and not stop.is_set():
             if not writer.is_closing(): writer.write(piece)
-            await asyncio.wait({said}, timeout=0.3)
+            await asyncio.wait({said}, timeout=1.0)
         return said.result() if said.done() and not said.exception() else b""
     finally: writer.close()
 

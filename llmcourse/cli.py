@@ -5,29 +5,47 @@
 # %% ../nbs/6_reference/62_command_line.ipynb #f0483cd4
 from __future__ import annotations
 
+import json
+import os
+import re
+import string
 import sys
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 # %% auto #0
-__all__ = ['app', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption', 'YesOption', 'AllOption',
-           'CheckpointArgument', 'CheckpointOption', 'TextsArgument', 'TRAINED', 'models_app', 'ModelsArgument',
-           'SomeModelsArgument', 'SourceOption', 'LanguageModelsArgument', 'AdapterOption', 'ReachableOption',
-           'KeyOption', 'run', 'data', 'train', 'evaluate', 'predict', 'plan', 'process', 'serve', 'models', 'fetch',
-           'verify', 'remove', 'chat', 'api', 'progress', 'doctor', 'main']
+__all__ = ['app', 'BUILD', 'DEPLOY', 'WRITE', 'LEARN', 'ScaleOption', 'SeedOption', 'OutOption', 'NameOption', 'RunNameOption',
+           'YesOption', 'AllOption', 'CheckpointArgument', 'CheckpointOption', 'TextsArgument', 'TRAINED', 'RECORD',
+           'MaxQueueOption', 'MaxBatchOption', 'MaxTextsOption', 'MaxCharactersOption', 'MaxTokensOption',
+           'MaxBytesOption', 'MaxNestingOption', 'MaxConnectionsOption', 'TimeoutOption', 'HeaderTimeoutOption',
+           'BodyTimeoutOption', 'StopTimeoutOption', 'HostOption', 'PortOption', 'KeysOption', 'MaxPerMinuteOption',
+           'ForceOption', 'VersionOption', 'MonitorOption', 'DatabaseOption', 'AbOption', 'RampOption', 'TargetOption',
+           'PlannedOption', 'SaltOption', 'GuardOption', 'ShadowOption', 'record_app', 'RecordOption', 'models_app',
+           'ModelsArgument', 'SomeModelsArgument', 'SourceOption', 'LanguageModelsArgument', 'AdapterOption',
+           'KeyOption', 'run', 'data', 'train', 'evaluate', 'predict', 'plan', 'process', 'serve', 'show', 'export',
+           'delete', 'models', 'fetch', 'verify', 'remove', 'chat', 'generate', 'api', 'progress', 'doctor', 'main']
 
 # %% ../nbs/6_reference/62_command_line.ipynb #abf40f33
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
     help="Build language models on real product reviews, compare them, use them.\n\n"
          "Start with `llmcourse run`: it trains classifiers on three roads, evaluates them, and asks the best. "
          "`llmcourse run --all` goes down all three roads and writes one page with everything it measured.")
 
-def _option(*flags: str, help: str): return typer.Option(*flags, help=help)
+def _option(*flags: str, help: str, **more): return typer.Option(*flags, help=help, **more)
 
-ScaleOption = Annotated[str, _option(help="How large and how long: tiny (seconds), laptop (minutes), gpu (needs one).")]
+def _verb(panel: str, example: str, to: typer.Typer = app):
+    "Make a verb of a function: its docstring is the help, and the help ends with an example."
+    return to.command(rich_help_panel=panel, epilog=f"Example: `{example}`")
+
+BUILD, DEPLOY, WRITE, LEARN = "Build a classifier", "Use it and deploy it", "Language models", "You and your machine"
+
+# %% ../nbs/6_reference/62_command_line.ipynb #f0ba9530
+ScaleOption = Annotated[str, _option(autocompletion=lambda: ["tiny", "laptop", "gpu"],
+                                     help="How large and how long: tiny (seconds), laptop (minutes), gpu (needs one).")]
 SeedOption = Annotated[int, _option(help="Fixes every random choice; the same seed gives the same model.")]
 OutOption = Annotated[Path, _option(help="The folder that holds the runs.")]
 NameOption = Annotated[str, _option(help="The run's name; it lives in OUT/NAME.")]
@@ -38,9 +56,10 @@ CheckpointArgument = Annotated[Path, typer.Argument(help="A classifier's checkpo
 CheckpointOption = Annotated[Path, _option(help="A classifier's checkpoint folder.")]
 TextsArgument = Annotated[Optional[list[str]], typer.Argument(help="Sentences; without any, one a line of the input.")]
 TRAINED = Path("runs/reviews/checkpoint")
+RECORD = TRAINED.with_name("record.db")
 
 # %% ../nbs/6_reference/62_command_line.ipynb #4137f6ea
-@app.command()
+@_verb(BUILD, "llmcourse run --scale tiny")
 def run(name: RunNameOption = None, scale: ScaleOption = "laptop", seed: SeedOption = 0, out: OutOption = Path("runs"),
         all: AllOption = False, yes: YesOption = False) -> None:
     "Data, training on three roads, evaluation, and three questions to the best. Goes on where it was interrupted."
@@ -49,33 +68,34 @@ def run(name: RunNameOption = None, scale: ScaleOption = "laptop", seed: SeedOpt
     from llmcourse.roads import run_all
     run_all(name or "all", scale, seed, out)
 
-@app.command()
+@_verb(BUILD, "llmcourse data")
 def data() -> None:
     "Fetch the four data sets, check them, and show what is in them."
     from llmcourse.road import describe_data
     print(describe_data())
 
-@app.command()
+@_verb(BUILD, "llmcourse train --scale laptop --name mine --seed 1")
 def train(name: NameOption = "reviews", scale: ScaleOption = "laptop", seed: SeedOption = 0,
           out: OutOption = Path("runs")) -> None:
     "Train the classifiers of `run` and choose one, without evaluation. Goes on where it was interrupted."
     from llmcourse.road import train_run
     print(train_run(name, scale, seed, out)/"checkpoint")
 
-@app.command()
+# %% ../nbs/6_reference/62_command_line.ipynb #9827e323
+@_verb(BUILD, "llmcourse evaluate runs/reviews/checkpoint")
 def evaluate(checkpoint: CheckpointArgument = TRAINED) -> None:
     "Measure a checkpoint on the test data beside simple baselines and one human; write the report next to it."
     from llmcourse.road import evaluate_checkpoint
     for check in evaluate_checkpoint(checkpoint).checks: print(check)
 
-@app.command()
+@_verb(DEPLOY, "llmcourse predict 'The screen is lovely'")
 def predict(texts: TextsArgument = None, checkpoint: CheckpointOption = TRAINED) -> None:
     "Classify sentences: label, its probability, sentence."
     from llmcourse.road import predict_texts
     for line in predict_texts(checkpoint, texts or [line.strip() for line in sys.stdin if line.strip()]): print(line)
 
 # %% ../nbs/6_reference/62_command_line.ipynb #c433ac8a
-@app.command()
+@_verb(BUILD, "llmcourse plan --target 0.6 --ship-mb 5")
 def plan(target: Annotated[float, _option(help="The least macro-F1 that is worth deploying.")] = 0.56,
          memory_mb: Annotated[Optional[float], _option(help="What the machine can spare while training.")] = None,
          minutes: Annotated[Optional[float], _option(help="What the training may take.")] = None,
@@ -90,7 +110,7 @@ def plan(target: Annotated[float, _option(help="The least macro-F1 that is worth
     from llmcourse.planner import Means, plan_for
     print(plan_for(source, target, Means(memory_mb, minutes, ship_mb, speed, removable, own), sentences, out).text)
 
-@app.command()
+@_verb(DEPLOY, "llmcourse process letters --out letters.csv")
 def process(folder: Annotated[Path, typer.Argument(help="A folder of HTML, text and PDF files.")],
             checkpoint: CheckpointOption = TRAINED,
             out: Annotated[Path, _option(help="The table: .csv or .parquet.")] = Path("documents.csv")) -> None:
@@ -100,22 +120,327 @@ def process(folder: Annotated[Path, typer.Argument(help="A folder of HTML, text 
     from llmcourse.applications import process_folder
     print(f"{len(process_folder(folder, checkpoint, out=out))} files, in {out}")
 
-@app.command()
-def serve(checkpoint: CheckpointArgument = TRAINED,
-          host: Annotated[str, _option(help="0.0.0.0 to be reachable from other machines.")] = "127.0.0.1",
-          port: Annotated[int, _option(help="The port to listen on.")] = 8000,
-          force: Annotated[bool, _option("--force", help="Serve it though it misses its objective.")] = False) -> None:
-    "Answer /predict and /healthz over HTTP until Ctrl-C; /docs describes both."
+# %% ../nbs/6_reference/62_command_line.ipynb #501ecb26
+def _limit(default: str, help: str):
+    return _option(help=help, show_default=default, rich_help_panel="Limits: what the server bears")
+
+MaxQueueOption = Annotated[Optional[int], _limit("256", "Texts that may wait for the model; more are refused.")]
+MaxBatchOption = Annotated[Optional[int], _limit("32", "Texts at a time in the model.")]
+MaxTextsOption = Annotated[Optional[int], _limit("64", "Texts in a request.")]
+MaxCharactersOption = Annotated[Optional[int], _limit("10000", "Characters in a text.")]
+MaxTokensOption = Annotated[Optional[int], _limit("any; a long text is cut, and marked", "Tokens in a text.")]
+MaxBytesOption = Annotated[Optional[int], _limit("2000000", "Bytes in the body of a request, as they arrive.")]
+MaxNestingOption = Annotated[Optional[int], _limit("20", "Brackets within brackets in its JSON.")]
+MaxConnectionsOption = Annotated[Optional[int], _limit("500", "Connections that are open at a time.")]
+TimeoutOption = Annotated[Optional[float], _limit("30", "Seconds from the whole request to its answer; then 504.")]
+HeaderTimeoutOption = Annotated[Optional[float], _limit("10", "Seconds for the headers; a slower client is let go.")]
+BodyTimeoutOption = Annotated[Optional[float], _limit("20", "Seconds for the body; then 408.")]
+StopTimeoutOption = Annotated[Optional[int], _limit("20", "Seconds, once it stops, to answer what was accepted.")]
+
+# %% ../nbs/6_reference/62_command_line.ipynb #868cba29
+def _who(help: str, **more): return _option(help=help, rich_help_panel="Who may ask", **more)
+def _watch(help: str, *flags: str, **more): return _option(*flags, help=help, rich_help_panel="Watching", **more)
+
+HostOption = Annotated[str, _who("0.0.0.0 to be reachable from other machines; then give keys.")]
+PortOption = Annotated[int, _who("The port to listen on; 0 takes one that is free.")]
+KeysOption = Annotated[Optional[Path], _who("API keys: a file for your eyes only, with NAME KEY on each line.")]
+MaxPerMinuteOption = Annotated[Optional[int], _who("Requests of one key in a minute.", show_default="any number")]
+ForceOption = Annotated[bool, _option("--force", help="Serve it though it misses its objective.")]
+VersionOption = Annotated[Optional[str], _option(help="Your name for what is served: `X-Version` in every answer.")]
+MonitorOption = Annotated[bool, _watch("Record answers, take /feedback, show /metrics, /quality, /recording.",
+                                        "--monitor")]
+DatabaseOption = Annotated[Optional[str], _watch(
+    "Where answers are recorded, without personal data: a file for SQLite, or postgresql://... Implies --monitor.",
+    show_default="record.db beside the checkpoint, with --monitor or --ab", envvar="LLMCOURSE_DATABASE")]
+
+# %% ../nbs/6_reference/62_command_line.ipynb #b75a205b
+def _tests(help: str, **more): return _option(help=help, rich_help_panel="A/B test", **more)
+
+AbOption = Annotated[Optional[list[str]], _tests(
+    "A candidate, and the share of the users who get it. Again for each further candidate; without shares, all "
+    "variants get the same.", metavar="CHECKPOINT[=SHARE]")]
+RampOption = Annotated[Optional[float], _tests("How much of these shares is on: begin with 0.1.", show_default="1")]
+TargetOption = Annotated[Optional[str], _tests("The test compares recall of this label.", show_default="negative")]
+PlannedOption = Annotated[Optional[int], _tests("Users with feedback in each variant before the one decision.",
+                                                show_default="a decision that allows any look")]
+SaltOption = Annotated[Optional[str], _tests("The test's name; another name deals the users anew.",
+                                             show_default="the models' fingerprints")]
+GuardOption = Annotated[Optional[bool], _tests("Take a candidate out if it fails, or is clearly worse.",
+                                               show_default="guard")]
+ShadowOption = Annotated[Optional[list[str]], _tests("Repeats each request for nobody, to be compared in the record.",
+                                                     metavar="CHECKPOINT")]
+
+# %% ../nbs/6_reference/62_command_line.ipynb #3e0ca4f8
+def _read_keys(path: Path | None) -> dict[str, str]:
+    "API keys by name. Raises `OSError` or `ValueError`, without showing a key."
+    if path is None: return {}
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; write `name key` on each line, then chmod 600 {path}")
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise PermissionError(f"others on this machine can read {path}; run: chmod 600 {path}")
+    keys = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        words, where = line.split(), f"line {number} of {path}"
+        if not words or words[0].startswith("#"): continue
+        if len(words) != 2: raise ValueError(f"{where} has {len(words)} words; write a name, a space and a key")
+        if len(words[1]) < 16 or not words[1].isascii():
+            raise ValueError(f"{where} has a key that is easy to guess; use 16 ASCII letters and digits or more")
+        if words[0] in keys or words[1] in keys.values(): raise ValueError(f"{where} repeats a name or a key")
+        keys[words[0]] = words[1]
+    if not keys: raise ValueError(f"{path} holds no key; write `name key` on a line")
+    return keys
+
+# %% ../nbs/6_reference/62_command_line.ipynb #606930bf
+def _given(**options) -> dict: return {name: value for name, value in options.items() if value is not None}
+
+def _check_combination(ab: list[str], test: dict, keys: dict, bounds: dict, version: str | None) -> None:
+    "Raise `ValueError` for options that do not go together."
+    if test and not ab:
+        raise ValueError(f"--{next(iter(test))} belongs to an A/B test; name its candidate with --ab CHECKPOINT")
+    if bounds.get("per_minute") and not keys:
+        raise ValueError("--max-per-minute counts the requests of an API key; give the keys with --keys FILE")
+    if ab and (keys or bounds):
+        raise ValueError("--keys and limits do not go with --ab: a test serves every variant within the usual limits "
+                         "and asks for no key; leave them out")
+    if version and not re.fullmatch(r"[\w.+-]{1,64}", version, re.ASCII):
+        raise ValueError(f"--version {version!r} cannot stand in a header; use up to 64 letters, digits and . + - _")
+
+def _check_database(database: str) -> None:
+    "Raise `ValueError` if senders could not be recorded in it."
+    from llmcourse.record import KEY_VARIABLE
+    if "://" in database and not database.startswith("sqlite:") and not os.environ.get(KEY_VARIABLE):
+        raise ValueError(f"who asks is recorded as a hash with a secret key; set {KEY_VARIABLE} to 32 random "
+                         "characters, the same for all servers of this database")
+
+# %% ../nbs/6_reference/62_command_line.ipynb #74368543
+def _opened(folder: str | Path, force: bool):
+    "A checkpoint that may be deployed. Raises what `llmcourse.serving.serve` raises."
     from llmcourse.serving import serve
-    serve(checkpoint, host, port, force)
+    found = []
+    serve(folder, force=force, run=lambda app, **address: found.append(app.state.predictor))
+    return found[0]
+
+def _candidate(given: str) -> tuple[str, float | None]:
+    "A checkpoint, and the share of the users it gets; None if it was not given."
+    folder, found, share = given.rpartition("=")
+    if not found or Path(given).is_dir(): return given, None
+    try: return folder, float(share)
+    except ValueError:
+        raise ValueError(f"--ab {given}: {share!r} is no share; {folder}=0.1 is a tenth of the users") from None
+
+def _candidates(given: list[str]) -> dict[str, tuple[str, float]]:
+    "Of each candidate, B, C and so on: its folder and its share."
+    if len(given) > 25: raise ValueError(f"--ab was given {len(given)} times; a test has at most 25 candidates")
+    found = dict(zip(string.ascii_uppercase[1:], map(_candidate, given)))
+    return {name: (folder, 1 / (len(given) + 1) if share is None else share) for name, (folder, share) in found.items()}
+
+# %% ../nbs/6_reference/62_command_line.ipynb #068b3acf
+def _experiment(opened: dict, database: str, share: dict, ramp: float = 1.0, target: str = "negative",
+                planned: int | None = None, salt: str | None = None, guard: bool = True):
+    "The application of the A/B lesson, with the rules of the lesson after it."
+    from llmcourse.ab_testing import Experiment, experiment_app
+    from llmcourse.sequential import Guard, decide_any_look
+    labels, shadows = opened["A"].labels, [name for name in opened if name not in ("A", *share)]
+    if other := [one for one in opened.values() if set(one.labels) != set(labels)]:
+        raise ValueError(f"{other[0].folder} tells apart {', '.join(other[0].labels)} and {opened['A'].folder} "
+                         f"{', '.join(labels)}; only the same labels can be compared")
+    if target not in labels: raise ValueError(f"there is no label {target!r}; --target is one of {', '.join(labels)}")
+    salt = salt or " against ".join(one.fingerprint for name, one in opened.items() if name not in shadows)
+    return experiment_app(opened, database, Experiment(salt, share, ramp), planned, target, shadows,
+                          Guard() if guard else None, judge=None if planned else decide_any_look)
+
+def _application(folders: dict, database: str | None, force: bool, serving: dict, test: dict):
+    "The smallest application that does what was asked: a server, a monitored one, or an experiment."
+    from llmcourse.monitoring import monitored_app
+    from llmcourse.serving import create_app
+    opened = {name: _opened(folder, force) for name, folder in folders.items()}
+    if test: return _experiment(opened, database, **test)
+    return monitored_app(opened["A"], database, **serving) if database else create_app(opened["A"], **serving)
+
+# %% ../nbs/6_reference/62_command_line.ipynb #e7eaed14
+class _Version:
+    "Middleware that names what is deployed in a header of every answer."
+    def __init__(self, app, version: str): self.app, self.header = app, (b"x-version", version.encode())
+
+    async def __call__(self, scope, receive, send):
+        async def named(message):
+            if message["type"] == "http.response.start": message["headers"] = [*message["headers"], self.header]
+            await send(message)
+        await self.app(scope, receive, named)
+
+@contextmanager
+def _until_stopped():
+    "Ctrl-C is how a server ends, and no error."
+    try: yield
+    except KeyboardInterrupt: print("stopped", file=sys.stderr)
+
+def _folders(checkpoint: Path, candidates: dict, shadows: list[str]) -> dict:
+    "The checkpoint of each variant: A is in service, candidates follow, shadows answer nobody."
+    return ({"A": checkpoint} | {name: folder for name, (folder, _) in candidates.items()}
+            | {f"shadow{i}": folder for i, folder in enumerate(shadows, 1)})
+
+# %% ../nbs/6_reference/62_command_line.ipynb #9df0b9b9
+def _serve(checkpoint: Path, address: tuple[str, int], keys: dict, bounds: dict, force: bool, version: str | None,
+           database: str | None, ab: list[str], test: dict) -> None:
+    "Check, open, say where to look, serve."
+    _check_combination(ab, test, keys, bounds, version)
+    candidates = _candidates(ab)
+    folders = _folders(checkpoint, candidates, test.pop("shadow", []))
+    if ab: test["share"] = {name: share for name, (_, share) in candidates.items()}
+    from llmcourse.serving import Limits, _listen, run_app
+    serving = {"limits": Limits(**bounds), "keys": keys}
+    _listen(*address).close()                              # before large models are opened
+    if database: _check_database(database)
+    with _until_stopped(), _record_errors():
+        app = _application(folders, database, force, serving, test)
+        if version: app.add_middleware(_Version, version=version)
+        if database: print(f"answers are recorded in {app.state.recorder.address}; /metrics shows how it goes"
+                           + "; /experiment shows the decision" * bool(test), flush=True)
+        run_app(app, *address)
+
+# %% ../nbs/6_reference/62_command_line.ipynb #9a8a14b4
+@_verb(DEPLOY, "llmcourse serve runs/reviews/checkpoint --monitor --keys keys.txt --version 2026-03")
+def serve(checkpoint: CheckpointArgument = TRAINED, host: HostOption = "127.0.0.1", port: PortOption = 8000,
+          keys: KeysOption = None, max_per_minute: MaxPerMinuteOption = None, force: ForceOption = False,
+          version: VersionOption = None, monitor: MonitorOption = False, database: DatabaseOption = None,
+          ab: AbOption = None, ramp: RampOption = None, target: TargetOption = None, planned: PlannedOption = None,
+          salt: SaltOption = None, guard: GuardOption = None, shadow: ShadowOption = None,
+          max_queue: MaxQueueOption = None, max_batch: MaxBatchOption = None, max_texts: MaxTextsOption = None,
+          max_characters: MaxCharactersOption = None, max_tokens: MaxTokensOption = None,
+          max_bytes: MaxBytesOption = None, max_nesting: MaxNestingOption = None,
+          max_connections: MaxConnectionsOption = None, timeout: TimeoutOption = None,
+          header_timeout: HeaderTimeoutOption = None, body_timeout: BodyTimeoutOption = None,
+          stop_timeout: StopTimeoutOption = None) -> None:
+    """Answer /predict, /healthz and /readyz over HTTP until Ctrl-C; /docs describes them.
+
+    Ctrl-C or SIGTERM answers what was accepted, then stops; a second one stops at once."""
+    test = _given(ramp=ramp, target=target, planned=planned, salt=salt, guard=guard, shadow=shadow)
+    bounds = _given(queue=max_queue, batch=max_batch, texts=max_texts, characters=max_characters, tokens=max_tokens,
+                    bytes=max_bytes, nesting=max_nesting, connections=max_connections, answer_seconds=timeout,
+                    header_seconds=header_timeout, body_seconds=body_timeout, stop_seconds=stop_timeout,
+                    per_minute=max_per_minute)
+    if not database and (monitor or ab): database = str(checkpoint.with_name("record.db"))
+    _serve(checkpoint, (host, port), _read_keys(keys), bounds, force, version, database, ab or [], test)
+
+# %% ../nbs/6_reference/62_command_line.ipynb #44a085bd
+record_app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown",
+                         help="What a monitored server recorded: look at it, take it out, delete it.")
+app.add_typer(record_app, name="record", rich_help_panel=DEPLOY)
+
+RecordOption = Annotated[str, _option(help="A file of SQLite, or postgresql://...", envvar="LLMCOURSE_DATABASE")]
+
+@contextmanager
+def _record_errors():
+    "What a record cannot do is one sentence, like every other error."
+    from llmcourse.record import RecordingError
+    try: yield
+    except RecordingError as error: raise OSError(str(error)) from error
+
+@contextmanager
+def _record(database: str):
+    "An existing record, open. Raises `OSError` if there is none."
+    from llmcourse.record import Recorder
+    file = database.removeprefix("sqlite:///")
+    if "://" not in file and not Path(file).is_file():
+        raise FileNotFoundError(f"there is no record {database}; llmcourse serve --monitor writes one, and says where")
+    with _record_errors(), closing(Recorder(database)) as recorder: yield recorder
+
+# %% ../nbs/6_reference/62_command_line.ipynb #847983ee
+def _printable(text, width: int) -> str:
+    "A text on one line that cannot steer the terminal, cut to a width."
+    text = " ".join("".join(c if c.isprintable() else " " for c in str("" if text is None else text)).split())
+    return text if len(text) <= width else f"{text[:width - 3]}..."
+
+def _table(rows: list[dict], columns: dict[str, int]) -> str:
+    "Rows in columns of these widths."
+    lines = [list(columns), *([row[name] for name in columns] for row in rows)]
+    return "\n".join("  ".join(f"{_printable(cell, width):{width}}" for cell, width in zip(line, columns.values()))
+                     .rstrip() for line in lines)
+
+@_verb(DEPLOY, "llmcourse record show --last 20", record_app)
+def show(database: RecordOption = str(RECORD),
+         last: Annotated[int, typer.Option(min=0, help="So many of the newest predictions.")] = 5) -> None:
+    "Count what is recorded, and show the newest predictions. Personal data were masked before they were stored."
+    with _record(database) as recorder:
+        found, newest = recorder.summary(), recorder.latest(last)
+    total, told = (sum(row[key] for row in found) for key in ("predictions", "told"))
+    print(f"{total:,} predictions, {told:,} of them with feedback")
+    counts = {"model": 16, "variant": 8, "label": 12, "predictions": 11, "told": 6, "first": 19, "last": 19}
+    rows = {"id": 32, "time": 19, "label": 12, "true_label": 12, "text": 60}
+    if found: print("", _table(found, counts), sep="\n")
+    if newest: print("", _table(newest, rows), sep="\n")
+
+# %% ../nbs/6_reference/62_command_line.ipynb #cad41763
+def _lines(recorder, scratch: Path) -> None:
+    "Write a record as one JSON object a line, a thousand rows at a time."
+    last = 0
+    with open(scratch, "w", encoding="utf-8") as f:
+        while rows := recorder.rows(last, 1000):
+            f.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in rows)
+            last = rows[-1]["number"]
+
+def _export(recorder, file: Path) -> None:
+    from llmcourse.data import atomic_path
+    if file.suffix == ".jsonl":
+        with atomic_path(file) as scratch: return _lines(recorder, scratch)
+    import pandas
+    from llmcourse.applications import save_table
+    rows = [row | {"probabilities": json.dumps(row["probabilities"])} for row in recorder.rows()]
+    save_table(pandas.DataFrame(rows, columns=list(recorder.table.c.keys())), file)
+
+# %% ../nbs/6_reference/62_command_line.ipynb #205ec784
+@_verb(DEPLOY, "llmcourse record export record.jsonl", record_app)
+def export(file: Annotated[Path, typer.Argument(help="The table: .jsonl of any size, or .csv or .parquet in memory.")],
+           database: RecordOption = str(RECORD)) -> None:
+    "Write the record to a file that only you can read: the whole of it, or nothing."
+    if file.suffix not in (".jsonl", ".csv", ".parquet"):
+        raise ValueError(f"{file.name} ends in {file.suffix!r}; choose .jsonl, .csv or .parquet")
+    before = os.umask(0o077)
+    try:
+        with _record(database) as recorder:
+            _export(recorder, file)
+            print(f"{recorder.count():,} predictions recorded, in {file}")
+    finally: os.umask(before)
+
+# %% ../nbs/6_reference/62_command_line.ipynb #829df138
+def _days(age: str) -> float:
+    "An age such as 30d, 12h or 2w in days."
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdw])", age.strip())
+    if not found: raise ValueError(f"--older-than {age}: give a number and h, d or w, such as 30d for thirty days")
+    return float(found[1]) * {"h": 1 / 24, "d": 1, "w": 7}[found[2]]
+
+# %% ../nbs/6_reference/62_command_line.ipynb #debf13eb
+@_verb(DEPLOY, "llmcourse record delete --older-than 30d --dry-run", record_app)
+def delete(id: Annotated[Optional[list[str]], _option(help="A prediction, by the id its answer carried; may come "
+                                                           "again.")] = None,
+           sender: Annotated[Optional[str], _option(help="All of one sender, as X-User-Id named it.")] = None,
+           older_than: Annotated[Optional[str], _option(help="All of this age: 12h, 30d, 8w.")] = None,
+           dry_run: Annotated[bool, _option("--dry-run", help="Count, and delete nothing.")] = False,
+           yes: Annotated[bool, _option("--yes", help="Do not ask, as in a line of cron.")] = False,
+           database: RecordOption = str(RECORD)) -> None:
+    "Delete predictions and the feedback on them, for good. Copies that were exported stay."
+    if len(asked := _given(ids=id, sender=sender, days=older_than)) != 1:
+        raise ValueError("say what to delete by one of --id, --sender and --older-than")
+    if older_than: asked["days"] = _days(older_than)
+    with _record(database) as recorder:
+        if sender and not recorder.key: _check_database(database)
+        found = recorder.count(**asked)
+        print(f"{found:,} of {recorder.count():,} predictions are meant", flush=True)
+        if dry_run or not found: return
+        if not yes:
+            if not sys.stdin.isatty(): raise ValueError("nothing was deleted; say --yes to delete without being asked")
+            typer.confirm("Delete them for good?", abort=True)
+        ways = {"ids": recorder.delete, "sender": recorder.delete_sender, "days": recorder.delete_older_than}
+        (what, value), = asked.items()
+        print(f"{ways[what](value):,} deleted")
 
 # %% ../nbs/6_reference/62_command_line.ipynb #c8ec63d9
 models_app = typer.Typer(
-    rich_markup_mode=None, invoke_without_command=True,
+    rich_markup_mode="markdown", invoke_without_command=True,
     help="Pre-trained models: what there is, what each costs, which are here.\n\n"
          "Without a verb, lists them. Nothing large is fetched unless you ask: `llmcourse models fetch mpnet qwen` "
          "takes minutes and 2.2 GB of disk, is safe to interrupt, and goes on where it stopped.")
-app.add_typer(models_app, name="models")
+app.add_typer(models_app, name="models", rich_help_panel=WRITE)
 
 ModelsArgument = Annotated[list[str], typer.Argument(help="Names as `llmcourse models` lists them, or owner/name.")]
 SomeModelsArgument = Annotated[Optional[list[str]], typer.Argument(help="Names; without any, all that are here.")]
@@ -126,26 +451,27 @@ def models(context: typer.Context) -> None:
     from llmcourse.models import describe_models
     if context.invoked_subcommand is None: print(describe_models())
 
-@models_app.command()
+@_verb(WRITE, "llmcourse models fetch qwen", models_app)
 def fetch(names: ModelsArgument, source: SourceOption = None) -> None:
     "Fetch models and check every byte. Goes on where it was interrupted; prints the folder of each."
     from llmcourse.models import fetch_model
     for name in names: print(fetch_model(name, source))
 
-@models_app.command()
+# %% ../nbs/6_reference/62_command_line.ipynb #900dc0a8
+@_verb(WRITE, "llmcourse models verify minilm", models_app)
 def verify(names: SomeModelsArgument = None) -> None:
     "Read every byte again and compare with its published hash."
     from llmcourse.models import verify_models
     for line in verify_models(names or ()): print(line)
 
-@models_app.command()
+@_verb(WRITE, "llmcourse models remove qwen", models_app)
 def remove(names: ModelsArgument) -> None:
     "Remove fetched models, and what interrupted fetches left."
     from llmcourse.models import remove_model
     for name in names: print(f"{name}: {remove_model(name):,.0f} MB are free again")
 
 # %% ../nbs/6_reference/62_command_line.ipynb #db4d0cea
-@app.command()
+@_verb(WRITE, "llmcourse chat --system 'You are a seller of cameras.'")
 def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a folder.")] = "qwen",
          system: Annotated[Optional[str], _option(help="Who the model is to be. Default: the template's own.")] = None,
          max_tokens: Annotated[int, _option(help="At most so many tokens an answer.")] = 256,
@@ -158,34 +484,68 @@ def chat(model: Annotated[str, _option(help="A model that answers: qwen, or a fo
     from llmcourse.chat import chat
     chat(model, system, max_tokens, temperature, seed)
 
+# %% ../nbs/6_reference/62_command_line.ipynb #6a5228d4
+def _terminal(text: str) -> str:
+    "Without characters that steer a terminal."
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+# %% ../nbs/6_reference/62_command_line.ipynb #6089d226
+@_verb(WRITE, "llmcourse generate 'this camera' --temperature 0.7 --seed 1")
+def generate(prompt: Annotated[Optional[str], typer.Argument(help="How the text begins, or the input.")] = None,
+             model: Annotated[str, _option(help="course-gpt, qwen, or a checkpoint folder.")] = "course-gpt",
+             max_new_tokens: Annotated[int, typer.Option(min=1, help="At most so many tokens more.")] = 60,
+             temperature: Annotated[float, _option(help="0 takes the likeliest token; 1 draws as it bets.")] = 0.8,
+             seed: Annotated[int, _option(help="The same seed and prompt give the same text.")] = 0,
+             stop: Annotated[Optional[list[str]], _option(help="End before this; may come again.")] = None) -> None:
+    """Continue a text with a language model, as it is written. Ctrl-C stops it.
+
+    A base model continues; to be answered, see `llmcourse chat`."""
+    from llmcourse.api import Served, open_model
+    from llmcourse.engine import Engine, Request
+    from llmcourse.sampling import Sampling
+    sampling = Sampling(temperature)
+    prompt = sys.stdin.read().strip() if prompt is None else prompt
+    with Engine(*open_model(model), slots=1, context=2048) as engine:
+        ticket = engine.submit(Request(Served(engine).encode(prompt), max_new_tokens, sampling, seed, stop or ()))
+        print(_terminal(prompt), end="", flush=True)
+        try:
+            for piece in ticket: print(_terminal(piece.text), end="", flush=True)
+        except KeyboardInterrupt: ticket.cancel()
+    print()
+    if ticket.error: raise ticket.error
+
 # %% ../nbs/6_reference/62_command_line.ipynb #4f040dbb
 LanguageModelsArgument = Annotated[Optional[list[str]], typer.Argument(help="course-gpt, qwen, minilm, or folders.")]
 AdapterOption = Annotated[Optional[list[str]], _option(help="NAME=FOLDER, of the first model; may come again.")]
-ReachableOption = Annotated[str, _option(help="0.0.0.0 to be reachable from other machines; then give keys.")]
-KeyOption = Annotated[Optional[list[str]], typer.Option(envvar="LLMCOURSE_KEYS", help="Who may come in.")]
+KeyOption = Annotated[Optional[list[str]], typer.Option(envvar="LLMCOURSE_KEYS", help="A key; better --keys.")]
 
-@app.command()
-def api(models: LanguageModelsArgument = None, adapter: AdapterOption = None, host: ReachableOption = "127.0.0.1",
-        port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+@_verb(WRITE, "llmcourse api course-gpt --port 8001 --keys keys.txt")
+def api(models: LanguageModelsArgument = None, adapter: AdapterOption = None, host: HostOption = "127.0.0.1",
+        port: PortOption = 8000,
         slots: Annotated[int, typer.Option(min=1, help="Texts that are written at the same time.")] = 16,
-        key: KeyOption = None) -> None:
+        keys: KeysOption = None, key: KeyOption = None) -> None:
     """Serve language models in the form of OpenAI's API until Ctrl-C, with a page to talk to them at /.
 
     Without a name, the course's own GPT. Programs need one change: base_url=http://127.0.0.1:8000/v1.
     For answers that make sense: llmcourse models fetch qwen, then llmcourse api qwen"""
-    from llmcourse.api import serve_api
     if wrong := [one for one in adapter or () if "=" not in one]:
         raise ValueError(f"--adapter {wrong[0]} lacks its name; give NAME=FOLDER")
-    serve_api(models or ["course-gpt"], dict(one.split("=", 1) for one in adapter or ()), host, port, slots, key or ())
+    secrets, named = [*(key or ()), *_read_keys(keys).values()], dict(one.split("=", 1) for one in adapter or ())
+    from llmcourse.api import serve_api
+    from llmcourse.serving import _listen, run_app
+    _listen(host, port).close()                            # before large models are opened
+    with _until_stopped():
+        serve_api(models or ["course-gpt"], named, host, port, slots, secrets,
+                  lambda app, host, port, **waits: run_app(app, host, port))
 
 # %% ../nbs/6_reference/62_command_line.ipynb #dbbb6023
-@app.command()
+@_verb(LEARN, "llmcourse progress")
 def progress() -> None:
     "Show the exercises you passed and the questions you answered. They are kept on this machine alone."
     from llmcourse.practice import progress_text
     print(progress_text())
 
-@app.command()
+@_verb(LEARN, "llmcourse doctor --offline")
 def doctor(offline: Annotated[bool, _option("--offline", help="Do not ask if the model hub answers.")] = False) -> None:
     """Look at cores, instructions, memory, disk, network and packages: what fits, what is missing, what to type.
 

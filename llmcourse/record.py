@@ -282,6 +282,14 @@ class Recorder:
                 connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
         return count
 
+    def _sent_by(self, sender: str):
+        import sqlalchemy
+        return self.table.c.sender == hash_of(sender, self.key) if self.key else sqlalchemy.false()
+
+    def _older_than(self, days: float):
+        if not days >= 0: raise ValueError(f"days is {days}; give an age of 0 or more")
+        return self.table.c.time < _now() - timedelta(days=min(days, 36_500))
+
     def delete(self, ids: Sequence[str], # as `record` returned them
                ) -> int:                 # how many there were
         "Delete predictions and the feedback on them."
@@ -291,13 +299,34 @@ class Recorder:
     def delete_sender(self, sender: str, # as it was given to `record`
                       ) -> int:          # how many predictions there were
         "Delete all that is recorded of one sender."
-        return self._delete(self.table.c.sender == hash_of(sender, self.key)) if self.key else 0
+        return self._delete(self._sent_by(sender))
 
     def delete_older_than(self, days: float, # age
                           ) -> int:          # how many predictions there were
         "Delete predictions of more than so many days, and the feedback on them."
-        if not days >= 0: raise ValueError(f"days is {days}; give an age of 0 or more")
-        return self._delete(self.table.c.time < _now() - timedelta(days=days))
+        return self._delete(self._older_than(days))
+
+    def count(self,
+              ids: Sequence[str] | None = None,  # as for `delete`, at most 500
+              sender: str | None = None,   # as for `delete_sender`
+              days: float | None = None,   # as for `delete_older_than`
+              ) -> int:
+        "How many predictions a deletion would delete; give one of the three. Without any: how many there are."
+        import sqlalchemy
+        if ids is not None: which = self.table.c.id.in_(list(ids))
+        elif sender is not None: which = self._sent_by(sender)
+        else: which = sqlalchemy.true() if days is None else self._older_than(days)
+        query = sqlalchemy.select(sqlalchemy.func.count()).select_from(self.table).where(which)
+        with self._session() as connection: return connection.execute(query).scalar_one()
+
+    def summary(self) -> list[dict]: # of each variant and label: predictions, told (those with a truth), first, last
+        "What the record holds, counted by the database."
+        from sqlalchemy import func, select
+        t, kinds = self.table.c, (self.table.c.model, self.table.c.variant, self.table.c.label)
+        query = select(*kinds, func.count().label("predictions"), func.count(t.true_label).label("told"),
+                       func.min(t.time).label("first"), func.max(t.time).label("last")).group_by(*kinds)
+        with self._session() as connection: found = connection.execute(query).mappings()
+        return sorted(map(dict, found), key=lambda row: (row["first"], row["label"]))
 
     def _all(self, table, after: int, most: int | None) -> list[dict]:
         query = table.select().where(table.c.number > after).order_by(table.c.number).limit(most)
@@ -308,6 +337,13 @@ class Recorder:
              ) -> list[dict]:
         "Recorded predictions, oldest first."
         return self._all(self.table, after, most)
+
+    def latest(self, most: int, # so many
+               ) -> list[dict]:
+        "The latest predictions, oldest of them first."
+        query = self.table.select().order_by(self.table.c.number.desc()).limit(most)
+        with self._session() as connection: found = connection.execute(query).mappings().all()
+        return [dict(row) for row in reversed(found)]
 
     def feedback(self, after: int = 0, most: int | None = None) -> list[dict]:
         "Every word of feedback, in the order it came: number, id of the prediction, time, label."

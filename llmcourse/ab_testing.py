@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 
@@ -349,7 +350,8 @@ def decide_all(arms: Mapping[str, Arm],     # of A and each candidate, counted w
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #bd7a0a36
 _LOG = logging.getLogger("llmcourse.ab_testing")
-_SHARED = {"/healthz", "/readyz", "/feedback", "/recording", "/metrics", "/docs", "/openapi.json"}  # answered by A
+_SHARED = {"/healthz", "/readyz", "/recording", "/metrics", "/docs", "/openapi.json"}        # answered by A
+_TOLD = {"/feedback", "/feedback/many"}                      # by A too, about any of them
 _SHOWN = {"/healthz", "/recording", "/metrics"}              # what each arm shows of itself, as /B/metrics
 
 class Router:
@@ -367,6 +369,7 @@ class Router:
         self.served = {name: [0, 0] for name in self.arms}       # variant → answers, and how many of them failed
         self.repeating, self.left_out = 0, 0
         self.on_event: Callable | None = None                    # called after feedback and after a failure
+        self.on_answer: Callable | None = None                   # called with a variant, and whether it failed
 
     def variant(self,
                 user: str,  # any id that stays with the user
@@ -379,7 +382,7 @@ class Router:
         path = scope.get("path", "")
         name, _, rest = path[1:].partition("/")
         if path == "/predict": await self._predict(scope, receive, send)
-        elif path == "/feedback": await self._ask("A", scope, receive, send, True)
+        elif path in _TOLD: await self._ask("A", scope, receive, send, True)
         elif path in _SHARED: await self.arms["A"](scope, receive, send)
         elif name in self.arms and f"/{rest}" in _SHOWN and scope["method"] in ("GET", "HEAD"):
             await self.arms[name](scope | {"path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
@@ -397,6 +400,7 @@ class Router:
             if not is_event:
                 self.served[name][0] += 1
                 self.served[name][1] += failed
+                if self.on_answer: self.on_answer(name, failed)
             if self.on_event and (failed or is_event and status[0] == 200): await run_in_threadpool(self.on_event)
         return status[0]
 
@@ -426,30 +430,45 @@ class Router:
         finally: self.repeating -= 1
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #954da121
-class _Stops:
-    "Which candidates of an experiment were stopped, and why; kept in the database of the record."
-    def __init__(self, recorder: Recorder, salt: str):
-        from sqlalchemy import Column, DateTime, MetaData, String, Table, Text
+class _Kept:
+    "What an experiment must not forget in a restart: stops, and how many answers of each variant failed."
+    def __init__(self, recorder: Recorder, salt: str, variants: Iterable[str]):
         self.recorder, self.salt = recorder, salt
-        self.table = Table("experiment_stops", MetaData(), Column("experiment", String(200)), Column("time", DateTime),
-                           Column("variant", String(64)), Column("reason", Text))
-        with recorder._session() as connection: self.table.metadata.create_all(connection)
+        known = self.answers()
+        new = [{"experiment": salt, "variant": name, "answers": 0, "failures": 0} for name in variants
+               if name not in known]
+        if new: recorder.writer.submit(lambda connection: connection.execute(recorder.answers.insert(), new)).result()
 
-    def add(self, variant: str, reason: str) -> None:
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
-        row = {"experiment": self.salt, "time": now, "variant": variant, "reason": reason}
-        with self.recorder._session() as connection: connection.execute(self.table.insert(), row)
-
-    def __call__(self) -> dict[str, str]:
-        mine = self.table.select().where(self.table.c.experiment == self.salt)
+    def _mine(self, table) -> list:
         with self.recorder._session() as connection:
-            return {row["variant"]: row["reason"] for row in connection.execute(mine).mappings()}
+            return connection.execute(table.select().where(table.c.experiment == self.salt)).mappings().all()
+
+    def stops(self) -> dict[str, str]:  # variant → reason
+        return {row["variant"]: row["reason"] for row in self._mine(self.recorder.stops)}
+
+    def answers(self) -> dict[str, list[int]]:  # variant → answers, and how many of them failed
+        return {row["variant"]: [row["answers"], row["failures"]] for row in self._mine(self.recorder.answers)}
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #b7fd5686
+def _keep_stop(kept: _Kept, variant: str, reason: str) -> None:
+    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    row = {"experiment": kept.salt, "time": now, "variant": variant, "reason": reason}
+    kept.recorder.writer.submit(lambda connection: connection.execute(kept.recorder.stops.insert(), row)).result()
+
+def _keep_answer(kept: _Kept, variant: str, failed: bool) -> None:
+    table = kept.recorder.answers
+    mine = (table.c.experiment == kept.salt) & (table.c.variant == variant)
+    more = table.update().where(mine).values(answers=table.c.answers + 1, failures=table.c.failures + int(failed))
+    def tell(future):
+        if future.exception(): _LOG.error("an answer of %s was not counted: %s", variant, future.exception())
+    try: kept.recorder.writer.submit(lambda connection: connection.execute(more)).add_done_callback(tell)
+    except RecordingError as error: _LOG.error("an answer of %s was not counted: %s", variant, error)
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2f394dff
 class _Watch:
     "Asks a guard now and then, and stops what it says. Looks grow rarer: each time a tenth more happened."
-    def __init__(self, guard: Callable, router: Router, stops: _Stops, so_far: Callable[[], dict[str, Arm]]):
-        self.guard, self.router, self.stops, self.so_far = guard, router, stops, so_far
+    def __init__(self, guard: Callable, router: Router, kept: _Kept, so_far: Callable[[], dict[str, Arm]]):
+        self.guard, self.router, self.kept, self.so_far = guard, router, kept, so_far
         self.events, self.next_look, self.looking = 0, 1, threading.Lock()
 
     def __call__(self) -> None:
@@ -462,7 +481,7 @@ class _Watch:
                 if name == "A" or name in self.router.stopped: continue
                 self.router.stopped[name] = why
                 _LOG.warning("%s is stopped: %s", name, why)
-                self.stops.add(name, why)
+                _keep_stop(self.kept, name, why)
         except RecordingError as error: _LOG.error("the guard could not look: %s", error)
         finally: self.looking.release()
 
@@ -506,19 +525,23 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
     if {*variants, *shadow} != set(folders) or set(variants) & set(shadow):
         raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
                          f"{', '.join(shadow) or 'none'}, so give one folder for each of them")
-    arms = {name: monitored_app(folder, database, variant=name) for name, folder in folders.items()}
-    recorder, router = Recorder(database), Router(arms, experiment, shadow)
-    stops = _Stops(recorder, experiment.salt)
-    router.stopped.update(stops())
+    recorder = Recorder(database)
+    arms = {name: monitored_app(folder, recorder, variant=name) for name, folder in folders.items()}
+    counts = {name: arm.state.counts[name] for name, arm in arms.items()}
+    for arm in arms.values(): arm.state.counts.update(counts)      # a word about B's answer counts as B's
+    router, kept = Router(arms, experiment, shadow), _Kept(recorder, experiment.salt, folders)
+    router.stopped.update(kept.stops())
+    router.served.update({name: counted for name, counted in kept.answers().items() if name in arms})
     if guard:
-        router.on_event = _Watch(guard, router, stops,
-                                 lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since))))
+        so_far = lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since)))
+        router.on_event, router.on_answer = _Watch(guard, router, kept, so_far), partial(_keep_answer, kept)
 
     @asynccontextmanager
     async def all_of_them(app):
         async with AsyncExitStack() as stack:                # what an arm starts and ends, it starts and ends here
             for arm in arms.values(): await stack.enter_async_context(arm.router.lifespan_context(arm))
             yield
+        await run_in_threadpool(recorder.close)
 
     app = FastAPI(title="llmcourse, several variants", lifespan=all_of_them)
     app.state.recorder, app.state.experiment = recorder, router

@@ -5,7 +5,7 @@ do not open with pandas 3. So it gets an environment of its own, which has neith
 
     PYTHONPATH=. python experiments/monitoring.py --windows build/windows.npz
     python -m venv build/evidently && build/evidently/bin/pip install evidently==0.7.23 "pandas<3"
-    build/evidently/bin/python -W ignore experiments/drift_library.py build/windows.npz       (a few minutes on one core)
+    build/evidently/bin/python -W ignore experiments/drift_library.py build/windows.npz     (minutes on one core)
 
 Writes llmcourse/measured/drift_library.json. `agreement`: what it says of pairs of samples that a generator makes anew
 from a seed. `alarms`: the share of 200 windows that alarm, by test and limit, when some percent of the sentences are

@@ -34,7 +34,7 @@ __all__ = ['Experiment', 'sample_ratio_p', 'sample_ratio_p_at_any_look', 'Compar
            'count_feedback', 'arms_so_far', 'read_words', 'closed_arms', 'Decision', 'decide', 'decide_all', 'Router',
            'experiment_app', 'ab_app', 'render_decision']
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #4d09457d
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #db91b12a
 def _check_shares(full: Mapping[str, float], ramp: float) -> None:
     for name, share in full.items():
         if not 0 < share < 1:
@@ -68,7 +68,7 @@ class _Division:
         now = {name: self.ramp * share for name, share in self.full.items()}
         return {"A": 1 - sum(now.values())} | now
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #78b9f286
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f6252e31
 class Experiment(_Division):
     "Which users get which variant. Raises `ValueError` for shares or a ramp that leave nothing to compare."
     def position(self,
@@ -93,7 +93,7 @@ def _check_ratio(users: Sequence[int], shares: Sequence[float]) -> None:
         raise ValueError(f"users {list(users)} and shares {list(shares)}; give one of each for two variants or more, "
                          "with shares that add up to 1")
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #8e6a60c0
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2277658d
 def sample_ratio_p(users: Sequence[int],     # different users who met each variant
                    shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
                    ) -> float:               # small where chance does not divide so
@@ -130,27 +130,27 @@ class Comparison:
     high: float
     p_value: float  # two-sided
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #0ef0ffad
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #df80ab66
 def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Share and variance, from sums over users of 1, right, n, right², right·n and n² along the last axis."
     users, right, n, rr, rn, nn = np.moveaxis(sums, -1, 0)
     share = right / n
     return share, users / (users - 1) * np.maximum(rr - 2 * share * rn + share**2 * nn, 0) / n**2
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #37f85077
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #8a059ac4
 def _difference(side: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "B minus A and its standard error; `side` is 1 for users of B, (..., users), and `columns` the six sums of each."
     (b, var_b), (a, var_a) = _shares(side @ columns), _shares(columns.sum(0) - side @ columns)
     return b - a, np.sqrt(np.maximum(var_a + var_b, 1e-12))
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #a68f8739
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #428c3188
 def _by_chance(in_b: np.ndarray, columns: np.ndarray, draws: int, seed: int) -> np.ndarray:
     "Sizes of differences, in standard errors, with users dealt anew; largest first."
     dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
     by_chance, errors = _difference(dealt, columns)
     return np.sort(np.abs(by_chance) / errors)[::-1]
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #abae2b48
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7ae6b8b6
 def _chance_of(z: float, in_b: np.ndarray, columns: np.ndarray, alpha: float, draws: int, seed: int) -> tuple:
     "The z that chance exceeds with probability alpha, and the p-value of this one."
     if len(in_b) >= 5000: return NormalDist().inv_cdf(1 - alpha / 2), math.erfc(z / math.sqrt(2))
@@ -158,7 +158,7 @@ def _chance_of(z: float, in_b: np.ndarray, columns: np.ndarray, alpha: float, dr
     limit = chance[max(0, math.floor(alpha * (draws + 1)) - 1)]
     return limit, (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #e4cab192
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #26d04c81
 def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answers were right
                     n_a: Sequence[int],      # of how many, at least 1
                     right_b: Sequence[int],  # the same for B
@@ -169,7 +169,8 @@ def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answ
                     ) -> Comparison:
     """A permutation test over users, studentized (Janssen 1997). Its interval leaves 0 out where p is at most alpha.
 
-    From 5,000 users on the normal curve says the same, in less time. Raises `ValueError` for fewer than two users a side, or a user without answers."""
+    From 5,000 users on the normal curve says the same, in less time. Raises `ValueError` for fewer than two users a
+    side, or a user without answers."""
     right, n = np.r_[right_a, right_b].astype(float), np.r_[n_a, n_b].astype(float)
     if min(len(n_a), len(n_b)) < 2 or len(right) != len(n) or not ((n >= 1) & (0 <= right) & (right <= n)).all():
         raise ValueError(f"{len(n_a)} and {len(n_b)} users; give two or more a side, each with 1 answer or more, and "
@@ -234,7 +235,7 @@ def _arms(words: Iterable[tuple], met: Mapping[str, int], target: str, planned: 
     split = lambda table: (tuple(right for right, _ in table.values()), tuple(n for _, n in table.values()))
     return tuple(Arm(met.get(name, 0), *split(sums[name][0]), *split(sums[name][1])) for name in variants)
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #924a62a4
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #d5fbcad2
 def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
                    feedback: Sequence[dict],  # from `Recorder.feedback`, in the order it came
                    target: str,               # the label that the experiment is about, for example negative
@@ -281,7 +282,7 @@ def read_words(recorder: Recorder,  # holds the record
     if since: query = query.where(row.time >= since)
     with recorder._session() as connection: return [tuple(word) for word in connection.execute(query)]
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f4cb87a6
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #eabab623
 def closed_arms(recorder: Recorder,       # holds the record
                 target: str,              # the label that the experiment is about
                 planned: int,             # users a side, fixed beforehand
@@ -303,7 +304,7 @@ class Decision:
     p_value: float | None = None        # None as long as nobody should look
     interval: tuple[float, float] | None = None  # of B minus A
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #4cf72a74
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #72cbf846
 def _found(a: Arm, b: Arm, test: Comparison, what: str, name: str) -> str:
     "Shares, interval and p-value in words."
     side = lambda arm: f"{sum(arm.right) / sum(arm.n):.1%} of {sum(arm.n):,} from {len(arm.n):,} users"
@@ -311,11 +312,11 @@ def _found(a: Arm, b: Arm, test: Comparison, what: str, name: str) -> str:
     return (f"{what[:1].upper()}{what[1:]}: A {side(a)}, {name} {side(b)}; the difference lies between "
             f"{100 * test.low:+.1f} and {100 * test.high:+.1f} points ({chance}). ")
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #08d737f7
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #a451c194
 def _check_plan(planned: int) -> None:
     if planned < 2: raise ValueError(f"{planned} users planned; one user a side shows no spread, so use users_needed")
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #ca35f098
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #50916e08
 def _not_yet(a: Arm, b: Arm, planned: int, share: float, name: str) -> Decision | None:
     "What stands before any test: a division that chance does not make, or too few users."
     if sample_ratio_p_at_any_look([a.users, b.users], [1 - share, share]) < 0.001:
@@ -328,7 +329,7 @@ def _not_yet(a: Arm, b: Arm, planned: int, share: float, name: str) -> Decision 
                         "would find differences that are not there.")
     return None
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #72acb145
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #87a7f390
 def decide(a: Arm,               # the version in service, from `count_feedback` with the same plan
            b: Arm,               # a candidate
            planned: int,         # users a side with answers that count, from `users_needed`, fixed beforehand
@@ -381,7 +382,7 @@ _SHARED = {"/healthz", "/readyz", "/recording", "/metrics", "/docs", "/openapi.j
 _TOLD = {"/feedback", "/feedback/many"}                      # by A too, about any of them
 _SHOWN = {"/healthz", "/recording", "/metrics"}              # what each arm shows of itself, as /B/metrics
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f93134e1
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2b0a1e9f
 class _Counting:
     "Arms whose answers are counted."
     def __init__(self, arms: Mapping[str, Callable]):
@@ -405,7 +406,7 @@ class _Counting:
             if self.on_event and (failed or is_event and status[0] == 200): await run_in_threadpool(self.on_event)
         return status[0]
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #18411a16
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #51ea0627
 class _Shadowing(_Counting):
     "Arms of which some repeat each request after its answer, for nobody."
     def __init__(self, arms, shadow: Sequence[str], most: int, patience: float):
@@ -425,7 +426,7 @@ class _Shadowing(_Counting):
         except Exception: _LOG.exception("the shadow %s failed", name)
         finally: self.repeating -= 1
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #bb24f349
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f9873b7b
 class _Assigning(_Shadowing):
     "Arms among which an experiment divides the users."
     experiment: Experiment
@@ -449,7 +450,7 @@ class _Assigning(_Shadowing):
         status = await self._ask(self.variant(users[0]), scope, keep if self.shadow else receive, send)
         if status == 200: await asyncio.gather(*(self._repeat(name, scope, list(body)) for name in self.shadow))
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #bdf49369
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #3389e38f
 class Router(_Assigning):
     "An ASGI application: `/predict` for several variants, with no other way to any of them."
     def __init__(self,
@@ -492,13 +493,13 @@ class _Kept:
     def answers(self) -> dict[str, list[int]]:  # variant → answers, and how many of them failed
         return {row["variant"]: [row["answers"], row["failures"]] for row in self._mine(self.recorder.answers)}
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #c7d41b5e
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #4493a4e5
 def _keep_stop(kept: _Kept, variant: str, reason: str) -> None:
     now = datetime.now(timezone.utc).replace(tzinfo=None)
     row = {"experiment": kept.salt, "time": now, "variant": variant, "reason": reason}
     kept.recorder.writer.submit(lambda connection: connection.execute(kept.recorder.stops.insert(), row)).result()
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #392782c0
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2d20e577
 def _keep_answer(kept: _Kept, variant: str, failed: bool) -> None:
     table = kept.recorder.answers
     mine = (table.c.experiment == kept.salt) & (table.c.variant == variant)
@@ -550,7 +551,7 @@ def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: 
         page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
         return HTMLResponse(page)
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #e6304476
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #56bc5b20
 def _open_arms(folders: Mapping[str, str | Path], recorder: Recorder) -> dict[str, FastAPI]:
     "A watched application for each checkpoint. They share the record, and a word about B's answer counts as B's."
     arms = {name: monitored_app(folder, recorder, variant=name) for name, folder in folders.items()}
@@ -558,7 +559,7 @@ def _open_arms(folders: Mapping[str, str | Path], recorder: Recorder) -> dict[st
     for arm in arms.values(): arm.state.counts.update(counts)
     return arms
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7a4f6e78
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #6b272cce
 def _lifespan_of(arms: Mapping[str, FastAPI], recorder: Recorder) -> Callable:
     @asynccontextmanager
     async def all_of_them(app):
@@ -568,13 +569,13 @@ def _lifespan_of(arms: Mapping[str, FastAPI], recorder: Recorder) -> Callable:
         await run_in_threadpool(recorder.close)
     return all_of_them
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #cea1c79c
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #86b05c67
 def _check_folders(folders: Iterable[str], variants: Sequence[str], shadow: Sequence[str]) -> None:
     if {*variants, *shadow} == set(folders) and not set(variants) & set(shadow): return
     raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
                      f"{', '.join(shadow) or 'none'}, so give one folder for each of them")
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #0419e265
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #8a72180f
 def _open_router(arms: Mapping[str, FastAPI], experiment: Experiment, shadow: Sequence[str], recorder: Recorder,
                  guard: Callable | None, so_far: Callable[[], dict[str, Arm]]) -> Router:
     "The router as it was before a restart: what was stopped, and what was counted."
@@ -610,7 +611,7 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
     app.mount("/", router)
     return app
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #d0f88eb5
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7544ad26
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate
            database: str | Path,    # a file for SQLite, or an SQLAlchemy address
@@ -632,11 +633,11 @@ def _side(name: str, arm: Arm) -> dict:
     return {"name": name, "judged": len(arm.n), "share": share,
             "low": max(0, share - half), "high": min(1, share + half)}
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #1ae35de6
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #585e9ffd
 def _part(right: Sequence[int], n: Sequence[int]) -> str:
     return f"{sum(right):,} of {sum(n):,} ({sum(right) / sum(n):.1%})" if sum(n) else "none"
 
-# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #adf19ce7
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #dc836c6e
 def render_decision(decisions: Mapping[str, Decision],  # of each candidate, from `decide_all`
                     arms: Mapping[str, Arm],            # of A and each candidate
                     planned: int | None,                # users for each variant; None where no number was planned

@@ -72,7 +72,8 @@ def test_feedback_comes_alone_or_in_numbers(checkpoint, tmp_path):
     assert client.get("/quality").json()["accuracy"]["answers"] == 2, "what was refused is not stored by half"
     assert client.post("/feedback", json={"id": ids[0], "label": "neutral"}).json()["true"] == "neutral"
     counted = client.get("/metrics").text
-    assert 'path="/feedback/many",status="200"} 1.0' in counted and "llmcourse_feedback_corrections_total 1.0" in counted
+    assert 'path="/feedback/many",status="200"} 1.0' in counted
+    assert "llmcourse_feedback_corrections_total 1.0" in counted
 
 
 def test_quality_reads_no_more_than_it_shows(checkpoint, tmp_path):
@@ -107,7 +108,8 @@ HOURS_OF_FEEDBACK = {f'llmcourse_feedback_total{{said="{said}",true="negative"}}
                      (("negative", "0+1x2000"), ("neutral", "0+1x2000"))}
 CASES = {
     "quiet": ({'llmcourse_requests_total{path="/predict",status="200"}': "0+60x60",
-               'llmcourse_recording_failures_total{reason="locked"}': "0x60", "llmcourse_record_queue": "5x60"}, "30m", {}),
+               'llmcourse_recording_failures_total{reason="locked"}': "0x60",
+               "llmcourse_record_queue": "5x60"}, "30m", {}),
     "lost rows": ({'llmcourse_recording_failures_total{reason="full"}': "0x20 1x20"}, "25m",
                   {"AnswersNotRecorded": {"severity": "page", "reason": "full"}}),
     "errors": ({'llmcourse_requests_total{path="/predict",status="200"}': "0+60x60",

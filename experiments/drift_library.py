@@ -1,6 +1,6 @@
 """What Evidently says of the windows of lesson 29: equal statistics, false alarms and power. Stored for lesson 29.
 
-Evidently 0.7.23 (Apache-2.0, September 2026 on PyPI) brings some seventy packages, one gigabyte, and its drift tests
+Evidently 0.7.23 (Apache-2.0, September 2026 on PyPI) brings some eighty packages, one gigabyte, and its drift tests
 do not open with pandas 3. So it gets an environment of its own, which has neither torch nor llmcourse:
 
     PYTHONPATH=. python experiments/monitoring.py --windows build/windows.npz

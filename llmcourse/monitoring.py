@@ -47,7 +47,7 @@ class ManyWords(BaseModel):
     "What `/feedback/many` takes: at most as many as one `/predict` answers."
     feedback: list[Feedback] = Field(max_length=MAX_TEXTS)
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #21c3e21a
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #b916ecbd
 class _Metrics:
     "What one server counts, in the form that Prometheus collects, and how its recording goes."
     def __init__(self):
@@ -66,7 +66,7 @@ class _Metrics:
         self.unwritten = gauge("record_queue", "Answers that wait to be written.")
         self.state = {"recorded": 0, "failed": 0, "last_error": None}
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #29a3744a
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6605fa89
 def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Callable[..., Awaitable[dict]]:
     "A function that records an answer and adds the ids, or None for them if that was not possible."
     async def keep(texts: list[str], answer: dict, sender: str | None) -> dict:
@@ -83,7 +83,7 @@ def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Calla
         return answer | {"ids": ids}
     return keep
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #671adac7
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6dc5b9e2
 # A fixed set: an address that nobody serves makes no new series.
 _PATHS = {"/predict", "/feedback", "/feedback/many", "/healthz", "/readyz", "/metrics", "/recording", "/quality",
           "/watch"}
@@ -122,7 +122,7 @@ class _Watch:
             self.metrics.requests.labels(path, str(status or 499)).inc()
             self.metrics.latency.labels(path).observe(time.perf_counter() - start)
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #848dd9a0
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #1fef129a
 def _refuse(status: int, why: str) -> JSONResponse: return JSONResponse({"error": why}, status)
 
 _SENTENCE = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
@@ -151,7 +151,7 @@ class _Teller:
         except RecordingError as error: return _refuse(503, f"the feedback was not stored: {error}; send it again")
         return [told and self.count(told, word.label) for told, word in zip(found, words)]
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #60419ad2
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #594085f3
 def _take_feedback(app: FastAPI, tell: _Teller) -> None:
     "Add `/feedback` and `/feedback/many`."
     refusals = {"_422": "Another form, or label.", "_503": "The record cannot be written now."}
@@ -174,7 +174,7 @@ def _take_feedback(app: FastAPI, tell: _Teller) -> None:
         form = next((form for path, form in forms.items() if request.url.path.endswith(path)), None)
         return _refuse(422, f"send JSON like {form}") if form else await explain(request, error)
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #140adda3
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #3f907022
 def _take_deletions(app: FastAPI, recorder: Recorder) -> None:
     "Add `DELETE /record/ID`."
     broken = "The record cannot be written now."
@@ -198,7 +198,7 @@ def recent_quality(rows: Sequence[dict],    # from `Recorder.rows`, oldest first
     recall = {f"recall_{label}": share([row for row in told if row["true_label"] == label]) for label in labels}
     return {"accuracy": share(told), **recall}
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #4d4fd7de
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #3a5f84f6
 def by_window(rows: Sequence[dict],  # from `Recorder.rows`, oldest first
               labels: Sequence[str], # all that occur
               size: int = 100,       # answers a window
@@ -212,7 +212,7 @@ def by_window(rows: Sequence[dict],  # from `Recorder.rows`, oldest first
                 "confidence": float(np.mean(sure)), "accuracy": recent_quality(part, labels, len(part))["accuracy"]}
     return [one(rows[i:i + size]) for i in range(0, len(rows), size)]
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #5ecfa89d
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #b76657da
 _LOOKS = (("bad", "o", "-"), ("muted", "s", "--"), ("good", "^", ":"), ("ours", "D", "-."), ("human", "v", "-"))
 
 def plot_windows(windows: Sequence[dict], # from `by_window`
@@ -233,11 +233,11 @@ def plot_windows(windows: Sequence[dict], # from `by_window`
     if windows: shares.legend(frameon=False, fontsize=8)
     return figure
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #8ebefd44
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6ab88994
 def render_watch(rows: Sequence[dict],  # the latest, from `Recorder.latest`
                  labels: Sequence[str], # all that occur
                  size: int = 100,       # answers a window
-                 title: str = "How it goes",
+                 title: str = "How it goes",  # the heading
                  ) -> str:              # HTML
     "The latest answers as a page. Raises what `by_window` raises."
     windows = by_window(rows, labels, size)
@@ -286,7 +286,7 @@ def _show_quality(app: FastAPI, recorder: Recorder, labels: Sequence[str]) -> No
         try: return HTMLResponse(render_watch(recorder.latest(min(20 * size, _MOST)), labels, size))
         except RecordingError as error: return _refuse(503, f"{error}; ask again later")
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #546a8c21
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #0b7dedaf
 def monitored_app(folder: str | Path | Predictor,  # a classifier in checkpoint form
                   database: str | Path | Recorder,  # a file for SQLite, an SQLAlchemy address, or a shared record
                   patience: float = 5.0, # seconds to wait for a locked database before answering without a record
@@ -536,7 +536,7 @@ class Whitening:
         turned = self._scaled(vectors) @ self.turn
         return np.concatenate([np.ones((len(turned), 1)), turned], 1)
 
-# %% ../nbs/1_from_scratch/29_monitoring.ipynb #d305e348
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #9e922e7d
 def _picture(windows: Sequence[dict]) -> str:
     "The drawing as HTML for a notebook, which has no style sheet of ours: the palette comes with it."
     colours = "; ".join(f"--{name}: {colour}" for name, colour in PALETTE.items())

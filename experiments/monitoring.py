@@ -1,12 +1,17 @@
 """What each view of the drift monitor sees, over five seeds of the small classifier: stored for lesson 29.
 
     PYTHONPATH=. python experiments/monitoring.py            (about five minutes on one core)
+    PYTHONPATH=. python experiments/monitoring.py --windows FILE      (seconds; for experiments/drift_library.py)
 
 Writes llmcourse/measured/monitoring.json. Each seed trains the classifier of the lesson on two thirds of the Amazon
 training reviews. Then, as the lesson does with its one model: alarms in seven windows of Amazon test reviews in
 random order, and in seven of tweets drawn at random; macro-F1 on both; alarms in the same windows of reviews when a
 wrong model with moved cuts labels them. Rates are shares of windows.
 """
+
+import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +21,7 @@ from llmcourse.anonymization import anonymize
 from llmcourse.data import LABELS, load_data
 from llmcourse.evaluation import predict_probabilities, score
 from llmcourse.model import Classifier
-from llmcourse.monitoring import DriftMonitor, Views, decisive_words
+from llmcourse.monitoring import DriftMonitor, Views, decisive_words, draw_windows
 from llmcourse.preprocessing import clean
 from llmcourse.tokenizer import train_tokenizer
 from llmcourse.training import ClassificationBatches, TrainingConfig, get_scale, provenance, train
@@ -106,8 +111,43 @@ def measure(data: dict, tokenizer, seed: int) -> dict:
                          "tweets": score([row["label"] for row in data["tweets"]], said["tweets"])["macro_f1"]}}
 
 
-if __name__ == "__main__":
+def write_windows(file: Path, draws: int = 200, foreign: tuple[int, ...] = (0, 10, 25, 50, 75)) -> None:
+    "Windows of the test reviews with a share of tweets in each, and what the monitor of the lesson says of them."
+    data, drawn = load(), {}
+    texts = {name: [anonymize(row["text"]) for row in data[name]] for name in ("reference", "test", "tweets")}
+    labels = {name: np.array([row["label"] for row in data[name]]) for name in texts}
+    views = Views(texts["reference"], [{}] * len(texts["reference"]), LABELS)
+    table = lambda name: {view: rows for view, rows in views(
+        texts[name], [LABELS[i] for i in labels[name]], [{}] * len(texts[name])).items() if view != "decisions"}
+    monitor = DriftMonitor(table("reference"), [row["group"] for row in data["reference"]], SIZE)
+    both = {view: np.concatenate([table("test")[view], table("tweets")[view]]) for view in ("words", "labels")}
+    whole = draw_windows([row["group"] for row in data["test"]], SIZE, draws, seed=3)
+    for share in foreign:
+        rng = np.random.default_rng(4)
+        strange = np.array([len(texts["test"]) + rng.choice(len(texts["tweets"]), share, replace=False) for _ in whole])
+        drawn[share] = np.concatenate([whole[:, :SIZE - share], strange.astype(int)], 1)
+    ours = {share: rate([[drift.alarm for drift in monitor(pick(both, rows))] for rows in windows], list(both))
+            for share, windows in drawn.items()}
+    lengths = {name: np.array([len(text.split()) for text in some]) for name, some in texts.items()}
+    joined = lambda found: np.concatenate([found["test"], found["tweets"]])
+    about = provenance("python experiments/monitoring.py --windows", (3, 4), window=SIZE, windows=draws)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        file, about=json.dumps(about), ours=json.dumps(ours), foreign=np.array(foreign),
+        windows=np.stack(list(drawn.values())), reference_labels=labels["reference"], labels=joined(labels),
+        reference_lengths=lengths["reference"], lengths=joined(lengths),
+        reference_texts=np.array(texts["reference"]), texts=joined(texts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--windows", type=Path, help="only write the windows to this file")
+    given = parser.parse_args()
+    if given.windows: return write_windows(given.windows)
     data = load()
     tokenizer = train_tokenizer([row["text"] for row in data["seen"]], get_scale("tiny").vocab_size)
     about = provenance("python experiments/monitoring.py", SEEDS, window=SIZE, windows=WINDOWS)
     write(TARGET, {"about": about, "rows": [measure(data, tokenizer, seed) for seed in SEEDS]})
+
+
+if __name__ == "__main__": main()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 
@@ -33,25 +34,28 @@ __all__ = ['Experiment', 'sample_ratio_p', 'sample_ratio_p_at_any_look', 'Compar
            'count_feedback', 'arms_so_far', 'read_words', 'closed_arms', 'Decision', 'decide', 'decide_all', 'Router',
            'experiment_app', 'ab_app', 'render_decision']
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #db91b12a
+def _check_shares(full: Mapping[str, float], ramp: float) -> None:
+    for name, share in full.items():
+        if not 0 < share < 1:
+            raise ValueError(f"the share of {name} is {share}; it must lie between 0 and 1, or there is nothing to "
+                             "compare")
+        if name == "A" or not name.isalnum():
+            raise ValueError(f"{name!r} cannot be a candidate; A is in service and gets what is left, and other "
+                             "names are letters and digits")
+    if not sum(full.values()) < 1:
+        raise ValueError(f"the candidates take {sum(full.values()):.3g} of the users; leave some for A")
+    if not 0 <= ramp <= 1: raise ValueError(f"the ramp is {ramp}; it goes from 0 to 1")
+
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #3a649f1e
 @dataclass(frozen=True)
-class Experiment:
-    "Which users get which variant. Raises `ValueError` for shares or a ramp that leave nothing to compare."
+class _Division:
+    "How many users each variant gets. Raises `ValueError` for shares or a ramp that leave nothing to compare."
     salt: str           # the name of the experiment; another salt mixes the users anew
     share: float | Mapping[str, float] = 0.5  # of the users, for B; or for each candidate: {"B": 0.2, "C": 0.2}
     ramp: float = 1.0   # how much of these shares is switched on, from 0 to 1
 
-    def __post_init__(self):
-        for name, share in self.full.items():
-            if not 0 < share < 1:
-                raise ValueError(f"the share of {name} is {share}; it must lie between 0 and 1, or there is nothing to "
-                                 "compare")
-            if name == "A" or not name.isalnum():
-                raise ValueError(f"{name!r} cannot be a candidate; A is in service and gets what is left, and other "
-                                 "names are letters and digits")
-        if not sum(self.full.values()) < 1:
-            raise ValueError(f"the candidates take {sum(self.full.values()):.3g} of the users; leave some for A")
-        if not 0 <= self.ramp <= 1: raise ValueError(f"the ramp is {self.ramp}; it goes from 0 to 1")
+    def __post_init__(self): _check_shares(self.full, self.ramp)
 
     @property
     def full(self) -> dict[str, float]:
@@ -64,6 +68,9 @@ class Experiment:
         now = {name: self.ramp * share for name, share in self.full.items()}
         return {"A": 1 - sum(now.values())} | now
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f6252e31
+class Experiment(_Division):
+    "Which users get which variant. Raises `ValueError` for shares or a ramp that leave nothing to compare."
     def position(self,
                  user: str,   # any id that stays with the user
                  ) -> float:  # from 0 to 1, uniform over users
@@ -86,6 +93,7 @@ def _check_ratio(users: Sequence[int], shares: Sequence[float]) -> None:
         raise ValueError(f"users {list(users)} and shares {list(shares)}; give one of each for two variants or more, "
                          "with shares that add up to 1")
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2277658d
 def sample_ratio_p(users: Sequence[int],     # different users who met each variant
                    shares: Sequence[float],  # of the users that each was meant to get; they add up to 1
                    ) -> float:               # small where chance does not divide so
@@ -122,12 +130,35 @@ class Comparison:
     high: float
     p_value: float  # two-sided
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #df80ab66
 def _shares(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "Share and variance, from sums over users of 1, right, n, right², right·n and n² along the last axis."
     users, right, n, rr, rn, nn = np.moveaxis(sums, -1, 0)
     share = right / n
     return share, users / (users - 1) * np.maximum(rr - 2 * share * rn + share**2 * nn, 0) / n**2
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #8a059ac4
+def _difference(side: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "B minus A and its standard error; `side` is 1 for users of B, (..., users), and `columns` the six sums of each."
+    (b, var_b), (a, var_a) = _shares(side @ columns), _shares(columns.sum(0) - side @ columns)
+    return b - a, np.sqrt(np.maximum(var_a + var_b, 1e-12))
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #428c3188
+def _by_chance(in_b: np.ndarray, columns: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    "Sizes of differences, in standard errors, with users dealt anew; largest first."
+    dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
+    by_chance, errors = _difference(dealt, columns)
+    return np.sort(np.abs(by_chance) / errors)[::-1]
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7ae6b8b6
+def _chance_of(z: float, in_b: np.ndarray, columns: np.ndarray, alpha: float, draws: int, seed: int) -> tuple:
+    "The z that chance exceeds with probability alpha, and the p-value of this one."
+    if len(in_b) >= 5000: return NormalDist().inv_cdf(1 - alpha / 2), math.erfc(z / math.sqrt(2))
+    chance = _by_chance(in_b, columns, draws, seed)
+    limit = chance[max(0, math.floor(alpha * (draws + 1)) - 1)]
+    return limit, (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #26d04c81
 def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answers were right
                     n_a: Sequence[int],      # of how many, at least 1
                     right_b: Sequence[int],  # the same for B
@@ -138,27 +169,16 @@ def compare_by_user(right_a: Sequence[int],  # for each user of A: how many answ
                     ) -> Comparison:
     """A permutation test over users, studentized (Janssen 1997). Its interval leaves 0 out where p is at most alpha.
 
-    From 5,000 users on the normal curve takes the place of dealing, which would take minutes and say the same.
-
-    Raises `ValueError` for fewer than two users a side, or a user without answers."""
+    From 5,000 users on the normal curve says the same, in less time. Raises `ValueError` for fewer than two users a
+    side, or a user without answers."""
     right, n = np.r_[right_a, right_b].astype(float), np.r_[n_a, n_b].astype(float)
     if min(len(n_a), len(n_b)) < 2 or len(right) != len(n) or not ((n >= 1) & (0 <= right) & (right <= n)).all():
         raise ValueError(f"{len(n_a)} and {len(n_b)} users; give two or more a side, each with 1 answer or more, and "
                          "with as many right ones at most")
     columns = np.stack([np.ones_like(n), right, n, right**2, right * n, n**2], 1)                # (users, 6)
     in_b = np.arange(len(n)) >= len(n_a)
-    def measure(side):                                                                           # (..., users), 0 or 1
-        (b, var_b), (a, var_a) = _shares(side @ columns), _shares(columns.sum(0) - side @ columns)
-        return b - a, np.sqrt(np.maximum(var_a + var_b, 1e-12))
-    difference, error = measure(in_b.astype(float))
-    z = abs(difference) / error
-    if len(n) >= 5000: limit, p_value = NormalDist().inv_cdf(1 - alpha / 2), math.erfc(z / math.sqrt(2))
-    else:
-        dealt = np.random.default_rng(seed).permuted(np.tile(in_b, (draws, 1)), axis=1).astype(float)
-        by_chance, errors = measure(dealt)
-        chance = np.sort(np.abs(by_chance) / errors)[::-1]                                       # largest first
-        limit = chance[max(0, math.floor(alpha * (draws + 1)) - 1)]
-        p_value = (1 + np.sum(chance >= z - 1e-9)) / (1 + draws)
+    difference, error = _difference(in_b.astype(float), columns)
+    limit, p_value = _chance_of(abs(difference) / error, in_b, columns, alpha, draws, seed)
     half = limit * error
     return Comparison(float(difference), float(difference - half), float(difference + half), float(p_value))
 
@@ -215,6 +235,7 @@ def _arms(words: Iterable[tuple], met: Mapping[str, int], target: str, planned: 
     split = lambda table: (tuple(right for right, _ in table.values()), tuple(n for _, n in table.values()))
     return tuple(Arm(met.get(name, 0), *split(sums[name][0]), *split(sums[name][1])) for name in variants)
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #d5fbcad2
 def count_feedback(rows: Sequence[dict],      # from `Recorder.rows`
                    feedback: Sequence[dict],  # from `Recorder.feedback`, in the order it came
                    target: str,               # the label that the experiment is about, for example negative
@@ -261,6 +282,7 @@ def read_words(recorder: Recorder,  # holds the record
     if since: query = query.where(row.time >= since)
     with recorder._session() as connection: return [tuple(word) for word in connection.execute(query)]
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #eabab623
 def closed_arms(recorder: Recorder,       # holds the record
                 target: str,              # the label that the experiment is about
                 planned: int,             # users a side, fixed beforehand
@@ -282,6 +304,7 @@ class Decision:
     p_value: float | None = None        # None as long as nobody should look
     interval: tuple[float, float] | None = None  # of B minus A
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #72cbf846
 def _found(a: Arm, b: Arm, test: Comparison, what: str, name: str) -> str:
     "Shares, interval and p-value in words."
     side = lambda arm: f"{sum(arm.right) / sum(arm.n):.1%} of {sum(arm.n):,} from {len(arm.n):,} users"
@@ -289,21 +312,13 @@ def _found(a: Arm, b: Arm, test: Comparison, what: str, name: str) -> str:
     return (f"{what[:1].upper()}{what[1:]}: A {side(a)}, {name} {side(b)}; the difference lies between "
             f"{100 * test.low:+.1f} and {100 * test.high:+.1f} points ({chance}). ")
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #a451c194
 def _check_plan(planned: int) -> None:
     if planned < 2: raise ValueError(f"{planned} users planned; one user a side shows no spread, so use users_needed")
 
-def decide(a: Arm,               # the version in service, from `count_feedback` with the same plan
-           b: Arm,               # a candidate
-           planned: int,         # users a side with answers that count, from `users_needed`, fixed beforehand
-           share: float = 0.5,   # of the users that B was meant to get
-           alpha: float = 0.05,  # how often to see a difference where there is none, in all looks together
-           what: str = "right answers",  # what is counted, for the words
-           name: str = "B",      # of the candidate
-           ) -> Decision:
-    """Turn counts into a decision. Before both sides have `planned` users it only says how many are missing.
-
-    Raises `ValueError` for a plan of fewer than two."""
-    _check_plan(planned)
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #50916e08
+def _not_yet(a: Arm, b: Arm, planned: int, share: float, name: str) -> Decision | None:
+    "What stands before any test: a division that chance does not make, or too few users."
     if sample_ratio_p_at_any_look([a.users, b.users], [1 - share, share]) < 0.001:
         return Decision("broken", f"{b.users:,} of {a.users + b.users:,} users met {name} where {share:.0%} were "
                         "meant to. Chance does this less than once in a thousand times: users get lost on one "
@@ -312,6 +327,20 @@ def decide(a: Arm,               # the version in service, from `count_feedback`
         return Decision("wait", f"A has {len(a.n):,} users with answers that count and {name} {len(b.n):,}, of "
                         f"{planned:,} planned for each. To look at the result now, and to stop when it pleases, "
                         "would find differences that are not there.")
+    return None
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #87a7f390
+def decide(a: Arm,               # the version in service, from `count_feedback` with the same plan
+           b: Arm,               # a candidate
+           planned: int,         # users a side with answers that count, from `users_needed`, fixed beforehand
+           share: float = 0.5,   # of the users that B was meant to get
+           alpha: float = 0.05,  # how often to see a difference where there is none, in all looks together
+           what: str = "right answers",  # what is counted, for the words
+           name: str = "B",      # of the candidate
+           ) -> Decision:
+    "Turn counts into a decision, or say how many users are missing. Raises `ValueError` for a plan of fewer than two."
+    _check_plan(planned)
+    if early := _not_yet(a, b, planned, share, name): return early
     test = compare_by_user(a.right, a.n, b.right, b.n, alpha)
     if test.p_value > alpha:
         verdict, why = "no difference found", ("Both could be equally good. Keep A, which is known; for a smaller "
@@ -349,41 +378,18 @@ def decide_all(arms: Mapping[str, Arm],     # of A and each candidate, counted w
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #bd7a0a36
 _LOG = logging.getLogger("llmcourse.ab_testing")
-_SHARED = {"/healthz", "/readyz", "/feedback", "/recording", "/metrics", "/docs", "/openapi.json"}  # answered by A
+_SHARED = {"/healthz", "/readyz", "/recording", "/metrics", "/docs", "/openapi.json"}        # answered by A
+_TOLD = {"/feedback", "/feedback/many"}                      # by A too, about any of them
 _SHOWN = {"/healthz", "/recording", "/metrics"}              # what each arm shows of itself, as /B/metrics
 
-class Router:
-    "An ASGI application: `/predict` for several variants, with no other way to any of them."
-    def __init__(self,
-                 arms: Mapping[str, Callable],  # the application of each variant
-                 experiment: Experiment,        # who gets which
-                 shadow: Sequence[str] = (),    # variants that repeat each request after its answer, for nobody
-                 most: int = 4,                 # repetitions at once; more are left out, so that users need not wait
-                 patience: float = 30.0,        # seconds for one repetition
-                 ):
-        self.arms, self.experiment, self.shadow = dict(arms), experiment, tuple(shadow)
-        self.most, self.patience = most, patience
-        self.stopped: dict[str, str] = {}                        # candidate → why
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2b0a1e9f
+class _Counting:
+    "Arms whose answers are counted."
+    def __init__(self, arms: Mapping[str, Callable]):
+        self.arms = dict(arms)
         self.served = {name: [0, 0] for name in self.arms}       # variant → answers, and how many of them failed
-        self.repeating, self.left_out = 0, 0
         self.on_event: Callable | None = None                    # called after feedback and after a failure
-
-    def variant(self,
-                user: str,  # any id that stays with the user
-                ) -> str:   # who answers now
-        "The variant of a user; A in place of a stopped one."
-        name = self.experiment.variant(user)
-        return "A" if name in self.stopped else name
-
-    async def __call__(self, scope, receive, send):
-        path = scope.get("path", "")
-        name, _, rest = path[1:].partition("/")
-        if path == "/predict": await self._predict(scope, receive, send)
-        elif path == "/feedback": await self._ask("A", scope, receive, send, True)
-        elif path in _SHARED: await self.arms["A"](scope, receive, send)
-        elif name in self.arms and f"/{rest}" in _SHOWN and scope["method"] in ("GET", "HEAD"):
-            await self.arms[name](scope | {"path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
-        else: await JSONResponse({"error": f"there is nothing at {path}"}, 404)(scope, receive, send)
+        self.on_answer: Callable | None = None                   # called with a variant, and whether it failed
 
     async def _ask(self, name, scope, receive, send, is_event=False) -> int:
         "Let an arm answer, note whether it failed, and give the status."
@@ -395,10 +401,41 @@ class Router:
         finally:
             failed = status[0] >= 500
             if not is_event:
-                self.served[name][0] += 1
-                self.served[name][1] += failed
+                self.served[name] = [self.served[name][0] + 1, self.served[name][1] + failed]
+                if self.on_answer: self.on_answer(name, failed)
             if self.on_event and (failed or is_event and status[0] == 200): await run_in_threadpool(self.on_event)
         return status[0]
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #51ea0627
+class _Shadowing(_Counting):
+    "Arms of which some repeat each request after its answer, for nobody."
+    def __init__(self, arms, shadow: Sequence[str], most: int, patience: float):
+        super().__init__(arms)
+        self.shadow, self.most, self.patience = tuple(shadow), most, patience
+        self.repeating, self.left_out = 0, 0
+
+    async def _repeat(self, name, scope, body):
+        "Let a shadow answer for nobody. Whatever goes wrong with it is logged."
+        if self.repeating >= self.most:
+            self.left_out += 1
+            return
+        async def read(): return body.pop(0) if body else await asyncio.Event().wait()   # the client never hangs up
+        async def drop(message): pass
+        self.repeating += 1
+        try: await asyncio.wait_for(self._ask(name, scope | {"state": {}}, read, drop), self.patience)
+        except Exception: _LOG.exception("the shadow %s failed", name)
+        finally: self.repeating -= 1
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #f9873b7b
+class _Assigning(_Shadowing):
+    "Arms among which an experiment divides the users."
+    experiment: Experiment
+    stopped: dict[str, str]                                      # candidate → why
+
+    def variant(self, user: str) -> str:
+        "The variant of a user; A in place of a stopped one."
+        name = self.experiment.variant(user)
+        return "A" if name in self.stopped else name
 
     async def _predict(self, scope, receive, send):
         users = [value.decode("latin-1").strip() for name, value in scope["headers"] if name == b"x-user-id"]
@@ -413,43 +450,70 @@ class Router:
         status = await self._ask(self.variant(users[0]), scope, keep if self.shadow else receive, send)
         if status == 200: await asyncio.gather(*(self._repeat(name, scope, list(body)) for name in self.shadow))
 
-    async def _repeat(self, name, scope, body):
-        "Let a shadow answer for nobody. Whatever goes wrong with it is logged."
-        if self.repeating >= self.most:
-            self.left_out += 1
-            return
-        async def read(): return body.pop(0) if body else await asyncio.Event().wait()   # the client never hangs up
-        async def drop(message): pass
-        self.repeating += 1
-        try: await asyncio.wait_for(self._ask(name, scope | {"state": {}}, read, drop), self.patience)
-        except Exception: _LOG.exception("the shadow %s failed", name)
-        finally: self.repeating -= 1
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #3389e38f
+class Router(_Assigning):
+    "An ASGI application: `/predict` for several variants, with no other way to any of them."
+    def __init__(self,
+                 arms: Mapping[str, Callable],  # the application of each variant
+                 experiment: Experiment,        # who gets which
+                 shadow: Sequence[str] = (),    # variants that repeat each request after its answer, for nobody
+                 most: int = 4,                 # repetitions at once; more are left out, so that users need not wait
+                 patience: float = 30.0,        # seconds for one repetition
+                 ):
+        super().__init__(arms, shadow, most, patience)
+        self.experiment, self.stopped = experiment, {}
+
+    async def __call__(self, scope, receive, send):
+        path = scope.get("path", "")
+        name, _, rest = path[1:].partition("/")
+        if path == "/predict": await self._predict(scope, receive, send)
+        elif path in _TOLD: await self._ask("A", scope, receive, send, True)
+        elif path in _SHARED: await self.arms["A"](scope, receive, send)
+        elif name in self.arms and f"/{rest}" in _SHOWN and scope["method"] in ("GET", "HEAD"):
+            await self.arms[name](scope | {"path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
+        else: await JSONResponse({"error": f"there is nothing at {path}"}, 404)(scope, receive, send)
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #954da121
-class _Stops:
-    "Which candidates of an experiment were stopped, and why; kept in the database of the record."
-    def __init__(self, recorder: Recorder, salt: str):
-        from sqlalchemy import Column, DateTime, MetaData, String, Table, Text
+class _Kept:
+    "What an experiment must not forget in a restart: stops, and how many answers of each variant failed."
+    def __init__(self, recorder: Recorder, salt: str, variants: Iterable[str]):
         self.recorder, self.salt = recorder, salt
-        self.table = Table("experiment_stops", MetaData(), Column("experiment", String(200)), Column("time", DateTime),
-                           Column("variant", String(64)), Column("reason", Text))
-        with recorder._session() as connection: self.table.metadata.create_all(connection)
+        known = self.answers()
+        new = [{"experiment": salt, "variant": name, "answers": 0, "failures": 0} for name in variants
+               if name not in known]
+        if new: recorder.writer.submit(lambda connection: connection.execute(recorder.answers.insert(), new)).result()
 
-    def add(self, variant: str, reason: str) -> None:
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
-        row = {"experiment": self.salt, "time": now, "variant": variant, "reason": reason}
-        with self.recorder._session() as connection: connection.execute(self.table.insert(), row)
-
-    def __call__(self) -> dict[str, str]:
-        mine = self.table.select().where(self.table.c.experiment == self.salt)
+    def _mine(self, table) -> list:
         with self.recorder._session() as connection:
-            return {row["variant"]: row["reason"] for row in connection.execute(mine).mappings()}
+            return connection.execute(table.select().where(table.c.experiment == self.salt)).mappings().all()
+
+    def stops(self) -> dict[str, str]:  # variant → reason
+        return {row["variant"]: row["reason"] for row in self._mine(self.recorder.stops)}
+
+    def answers(self) -> dict[str, list[int]]:  # variant → answers, and how many of them failed
+        return {row["variant"]: [row["answers"], row["failures"]] for row in self._mine(self.recorder.answers)}
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #4493a4e5
+def _keep_stop(kept: _Kept, variant: str, reason: str) -> None:
+    now = datetime.now(timezone.utc).replace(tzinfo=None)
+    row = {"experiment": kept.salt, "time": now, "variant": variant, "reason": reason}
+    kept.recorder.writer.submit(lambda connection: connection.execute(kept.recorder.stops.insert(), row)).result()
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2d20e577
+def _keep_answer(kept: _Kept, variant: str, failed: bool) -> None:
+    table = kept.recorder.answers
+    mine = (table.c.experiment == kept.salt) & (table.c.variant == variant)
+    more = table.update().where(mine).values(answers=table.c.answers + 1, failures=table.c.failures + int(failed))
+    def tell(future):
+        if future.exception(): _LOG.error("an answer of %s was not counted: %s", variant, future.exception())
+    try: kept.recorder.writer.submit(lambda connection: connection.execute(more)).add_done_callback(tell)
+    except RecordingError as error: _LOG.error("an answer of %s was not counted: %s", variant, error)
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #2f394dff
 class _Watch:
     "Asks a guard now and then, and stops what it says. Looks grow rarer: each time a tenth more happened."
-    def __init__(self, guard: Callable, router: Router, stops: _Stops, so_far: Callable[[], dict[str, Arm]]):
-        self.guard, self.router, self.stops, self.so_far = guard, router, stops, so_far
+    def __init__(self, guard: Callable, router: Router, kept: _Kept, so_far: Callable[[], dict[str, Arm]]):
+        self.guard, self.router, self.kept, self.so_far = guard, router, kept, so_far
         self.events, self.next_look, self.looking = 0, 1, threading.Lock()
 
     def __call__(self) -> None:
@@ -462,7 +526,7 @@ class _Watch:
                 if name == "A" or name in self.router.stopped: continue
                 self.router.stopped[name] = why
                 _LOG.warning("%s is stopped: %s", name, why)
-                self.stops.add(name, why)
+                _keep_stop(self.kept, name, why)
         except RecordingError as error: _LOG.error("the guard could not look: %s", error)
         finally: self.looking.release()
 
@@ -487,6 +551,40 @@ def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: 
         page = render_decision(decisions, arms, None if judge else planned, title[:1].upper() + title[1:])
         return HTMLResponse(page)
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #56bc5b20
+def _open_arms(folders: Mapping[str, str | Path], recorder: Recorder) -> dict[str, FastAPI]:
+    "A watched application for each checkpoint. They share the record, and a word about B's answer counts as B's."
+    arms = {name: monitored_app(folder, recorder, variant=name) for name, folder in folders.items()}
+    counts = {name: arm.state.counts[name] for name, arm in arms.items()}
+    for arm in arms.values(): arm.state.counts.update(counts)
+    return arms
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #6b272cce
+def _lifespan_of(arms: Mapping[str, FastAPI], recorder: Recorder) -> Callable:
+    @asynccontextmanager
+    async def all_of_them(app):
+        async with AsyncExitStack() as stack:                # what an arm starts and ends, it starts and ends here
+            for arm in arms.values(): await stack.enter_async_context(arm.router.lifespan_context(arm))
+            yield
+        await run_in_threadpool(recorder.close)
+    return all_of_them
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #86b05c67
+def _check_folders(folders: Iterable[str], variants: Sequence[str], shadow: Sequence[str]) -> None:
+    if {*variants, *shadow} == set(folders) and not set(variants) & set(shadow): return
+    raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
+                     f"{', '.join(shadow) or 'none'}, so give one folder for each of them")
+
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #8a72180f
+def _open_router(arms: Mapping[str, FastAPI], experiment: Experiment, shadow: Sequence[str], recorder: Recorder,
+                 guard: Callable | None, so_far: Callable[[], dict[str, Arm]]) -> Router:
+    "The router as it was before a restart: what was stopped, and what was counted."
+    router, kept = Router(arms, experiment, shadow), _Kept(recorder, experiment.salt, arms)
+    router.stopped.update(kept.stops())
+    router.served.update({name: counted for name, counted in kept.answers().items() if name in arms})
+    if guard: router.on_event, router.on_answer = _Watch(guard, router, kept, so_far), partial(_keep_answer, kept)
+    return router
+
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7e2c7cce
 def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and each shadow: their checkpoints
                    database: str | Path,    # a file for SQLite, or an SQLAlchemy address
@@ -500,32 +598,20 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
                    ) -> FastAPI:
     """Checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
 
-    Raises `ValueError` for a plan of fewer than two users, or folders that are not those of the experiment."""
+    Raises `ValueError` for a plan of fewer than two users, or for folders of another experiment."""
     if judge is None: _check_plan(planned)
     variants = ["A", *experiment.full]
-    if {*variants, *shadow} != set(folders) or set(variants) & set(shadow):
-        raise ValueError(f"folders for {', '.join(folders)}; the experiment has {', '.join(variants)} and the shadows "
-                         f"{', '.join(shadow) or 'none'}, so give one folder for each of them")
-    arms = {name: monitored_app(folder, database, variant=name) for name, folder in folders.items()}
-    recorder, router = Recorder(database), Router(arms, experiment, shadow)
-    stops = _Stops(recorder, experiment.salt)
-    router.stopped.update(stops())
-    if guard:
-        router.on_event = _Watch(guard, router, stops,
-                                 lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since))))
-
-    @asynccontextmanager
-    async def all_of_them(app):
-        async with AsyncExitStack() as stack:                # what an arm starts and ends, it starts and ends here
-            for arm in arms.values(): await stack.enter_async_context(arm.router.lifespan_context(arm))
-            yield
-
-    app = FastAPI(title="llmcourse, several variants", lifespan=all_of_them)
+    _check_folders(folders, variants, shadow)
+    arms = _open_arms(folders, recorder := Recorder(database))
+    so_far = lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since)))
+    router = _open_router(arms, experiment, shadow, recorder, guard, so_far)
+    app = FastAPI(title="llmcourse, several variants", lifespan=_lifespan_of(arms, recorder))
     app.state.recorder, app.state.experiment = recorder, router
     _experiment_page(app, recorder, router, planned, target, since, judge)
     app.mount("/", router)
     return app
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #7544ad26
 def ab_app(folder_a: str | Path,    # the checkpoint in service
            folder_b: str | Path,    # the candidate
            database: str | Path,    # a file for SQLite, or an SQLAlchemy address
@@ -547,9 +633,11 @@ def _side(name: str, arm: Arm) -> dict:
     return {"name": name, "judged": len(arm.n), "share": share,
             "low": max(0, share - half), "high": min(1, share + half)}
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #585e9ffd
 def _part(right: Sequence[int], n: Sequence[int]) -> str:
     return f"{sum(right):,} of {sum(n):,} ({sum(right) / sum(n):.1%})" if sum(n) else "none"
 
+# %% ../nbs/1_from_scratch/30_ab_testing.ipynb #dc836c6e
 def render_decision(decisions: Mapping[str, Decision],  # of each candidate, from `decide_all`
                     arms: Mapping[str, Arm],            # of A and each candidate
                     planned: int | None,                # users for each variant; None where no number was planned

@@ -19,18 +19,20 @@ from pathlib import Path
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from matplotlib.figure import Figure
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from .record import Recorder, RecordingError
-from .serving import Predictor, create_app
+from .evaluation import PALETTE, _svg, render_template
+from .record import Recorder, RecordingError, Told
+from .serving import MAX_TEXTS, Predictor, create_app
 from .uncertainty import wilson
 
 # %% auto #0
-__all__ = ['LOG', 'Feedback', 'recent_quality', 'monitored_app', 'jensen_shannon', 'chi_squared', 'draw_windows', 'Drift',
-           'DriftMonitor', 'words_of', 'decisive_words', 'Views', 'squared_mmd', 'KernelFeatures', 'mean_distance',
-           'Whitening']
+__all__ = ['LOG', 'Feedback', 'ManyWords', 'recent_quality', 'by_window', 'plot_windows', 'render_watch', 'monitored_app',
+           'jensen_shannon', 'chi_squared', 'draw_windows', 'Drift', 'DriftMonitor', 'words_of', 'decisive_words',
+           'Views', 'squared_mmd', 'KernelFeatures', 'mean_distance', 'Whitening', 'dashboard']
 
 # %% ../nbs/1_from_scratch/29_monitoring.ipynb #f6f65eea
 LOG = logging.getLogger("llmcourse.monitoring")
@@ -41,6 +43,11 @@ class Feedback(BaseModel):
     id: str
     label: str
 
+class ManyWords(BaseModel):
+    "What `/feedback/many` takes: at most as many as one `/predict` answers."
+    feedback: list[Feedback] = Field(max_length=MAX_TEXTS)
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #b916ecbd
 class _Metrics:
     "What one server counts, in the form that Prometheus collects, and how its recording goes."
     def __init__(self):
@@ -59,6 +66,7 @@ class _Metrics:
         self.unwritten = gauge("record_queue", "Answers that wait to be written.")
         self.state = {"recorded": 0, "failed": 0, "last_error": None}
 
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6605fa89
 def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Callable[..., Awaitable[dict]]:
     "A function that records an answer and adds the ids, or None for them if that was not possible."
     async def keep(texts: list[str], answer: dict, sender: str | None) -> dict:
@@ -75,8 +83,10 @@ def _keeper(recorder: Recorder, metrics: _Metrics, variant: str | None) -> Calla
         return answer | {"ids": ids}
     return keep
 
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6dc5b9e2
 # A fixed set: an address that nobody serves makes no new series.
-_PATHS = {"/predict", "/feedback", "/healthz", "/readyz", "/metrics", "/recording", "/quality"}
+_PATHS = {"/predict", "/feedback", "/feedback/many", "/healthz", "/readyz", "/metrics", "/recording", "/quality",
+          "/watch"}
 
 class _Watch:
     "The outermost middleware: counts every request, and holds each answer of `/predict` until it is recorded."
@@ -112,6 +122,7 @@ class _Watch:
             self.metrics.requests.labels(path, str(status or 499)).inc()
             self.metrics.latency.labels(path).observe(time.perf_counter() - start)
 
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #1fef129a
 def _refuse(status: int, why: str) -> JSONResponse: return JSONResponse({"error": why}, status)
 
 _SENTENCE = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
@@ -120,30 +131,58 @@ def _problems(**said: str) -> dict:
     return {int(status[1:]): {"description": what, "content": {"application/json": {"schema": _SENTENCE}}}
             for status, what in said.items()}
 
-def _take_feedback(app: FastAPI, recorder: Recorder, metrics: _Metrics, labels: Sequence[str]) -> None:
-    "Add `/feedback` and `DELETE /record/ID`, and say what they take to whoever sends something else."
-    broken = "The record cannot be written now."
-    @app.post("/feedback", responses=_problems(_404="No such prediction.", _422="Another form, or label.", _503=broken))
-    def take_feedback(given: Feedback) -> dict[str, str]:
-        if given.label not in labels: return _refuse(422, f"no label {given.label!r}; send one of {', '.join(labels)}")
-        try: told = recorder.tell(given.id, given.label)
-        except RecordingError as error: return _refuse(503, f"the feedback was not stored: {error}; send it again")
-        if told is None: return _refuse(404, f"no prediction {given.id!r}; send an id that /predict answered with")
-        if told.before is None: metrics.feedback.labels(told.said, given.label).inc()      # an id counts once
-        else: metrics.corrections.inc()
-        return {"said": told.said, "true": given.label}
+class _Teller:
+    "Stores words of feedback and counts each where the answer was given."
+    def __init__(self, recorder: Recorder, labels: Sequence[str], counts: dict[str | None, _Metrics], own: _Metrics):
+        self.recorder, self.labels, self.counts, self.own = recorder, labels, counts, own
 
+    def count(self, told: Told, label: str) -> dict[str, str]:
+        metrics = self.counts.get(told.variant, self.own)
+        if told.before is None: metrics.feedback.labels(told.said, label).inc()            # an id counts once
+        else: metrics.corrections.inc()
+        return {"said": told.said, "true": label}
+
+    def __call__(self, words: Sequence[Feedback]) -> list[dict | None] | JSONResponse:
+        "What the model had said, word by word; None for an unknown id. Or a refusal, and nothing is stored."
+        for word in words:
+            if word.label in self.labels: continue
+            return _refuse(422, f"no label {word.label!r}; send one of {', '.join(self.labels)}")
+        try: found = self.recorder.tell_all([(word.id, word.label) for word in words])
+        except RecordingError as error: return _refuse(503, f"the feedback was not stored: {error}; send it again")
+        return [told and self.count(told, word.label) for told, word in zip(found, words)]
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #594085f3
+def _take_feedback(app: FastAPI, tell: _Teller) -> None:
+    "Add `/feedback` and `/feedback/many`."
+    refusals = {"_422": "Another form, or label.", "_503": "The record cannot be written now."}
+    @app.post("/feedback", responses=_problems(_404="No such prediction.", **refusals))
+    def take_feedback(given: Feedback) -> dict[str, str]:
+        told = tell([given])
+        if isinstance(told, JSONResponse): return told
+        return told[0] or _refuse(404, f"no prediction {given.id!r}; send an id that /predict answered with")
+
+    @app.post("/feedback/many", responses=_problems(**refusals))
+    def take_many(given: ManyWords) -> dict[str, list[dict[str, str] | None]]:
+        told = tell(given.feedback)
+        return told if isinstance(told, JSONResponse) else {"told": told}
+
+    explain, forms = app.exception_handlers[RequestValidationError], {
+        "/feedback": '{"id": "0123abcd", "label": "negative"}',
+        "/feedback/many": f'{{"feedback": [{{"id": "0123abcd", "label": "negative"}}]}}, at most {MAX_TEXTS} of them'}
+    @app.exception_handler(RequestValidationError)
+    async def explain_feedback(request: Request, error: RequestValidationError):
+        form = next((form for path, form in forms.items() if request.url.path.endswith(path)), None)
+        return _refuse(422, f"send JSON like {form}") if form else await explain(request, error)
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #3f907022
+def _take_deletions(app: FastAPI, recorder: Recorder) -> None:
+    "Add `DELETE /record/ID`."
+    broken = "The record cannot be written now."
     @app.delete("/record/{id}", responses=_problems(_404="No such prediction.", _503=broken))
     def delete(id: str) -> dict[str, int]:
         try: count = recorder.delete([id])
         except RecordingError as error: return _refuse(503, f"nothing was deleted: {error}; send it again")
         return {"deleted": count} if count else _refuse(404, f"no prediction {id!r}; send an id that /predict gave")
-
-    explain = app.exception_handlers[RequestValidationError]
-    @app.exception_handler(RequestValidationError)
-    async def explain_feedback(request: Request, error: RequestValidationError):
-        if not request.url.path.endswith("/feedback"): return await explain(request, error)
-        return _refuse(422, 'send JSON like {"id": "0123abcd", "label": "negative"}')
 
 # %% ../nbs/1_from_scratch/29_monitoring.ipynb #17787aa3
 def recent_quality(rows: Sequence[dict],    # from `Recorder.rows`, oldest first
@@ -159,7 +198,56 @@ def recent_quality(rows: Sequence[dict],    # from `Recorder.rows`, oldest first
     recall = {f"recall_{label}": share([row for row in told if row["true_label"] == label]) for label in labels}
     return {"accuracy": share(told), **recall}
 
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #3a5f84f6
+def by_window(rows: Sequence[dict],  # from `Recorder.rows`, oldest first
+              labels: Sequence[str], # all that occur
+              size: int = 100,       # answers a window
+              ) -> list[dict]:       # answers, shares by label, confidence, accuracy as in `recent_quality`
+    "The answers in windows, the last one as long as it comes. Raises `ValueError` for a size below 1."
+    if size < 1: raise ValueError(f"windows of {size} answers; give 1 or more")
+    def one(part):
+        said = Counter(row["label"] for row in part)
+        sure = [max(row["probabilities"].values()) for row in part]
+        return {"answers": len(part), "shares": {label: said[label] / len(part) for label in labels},
+                "confidence": float(np.mean(sure)), "accuracy": recent_quality(part, labels, len(part))["accuracy"]}
+    return [one(rows[i:i + size]) for i in range(0, len(rows), size)]
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #b76657da
+_LOOKS = (("bad", "o", "-"), ("muted", "s", "--"), ("good", "^", ":"), ("ours", "D", "-."), ("human", "v", "-"))
+
+def plot_windows(windows: Sequence[dict], # from `by_window`
+                 ) -> Figure:
+    "Three panels: shares of the labels, confidence, and accuracy with its interval, window by window."
+    figure = Figure(figsize=(9.0, 2.7), layout="constrained")
+    shares, sure, right = figure.subplots(1, 3)
+    at = np.arange(1, len(windows) + 1)
+    for label, (colour, marker, dash) in zip(windows[0]["shares"] if windows else (), _LOOKS):
+        values = [100 * window["shares"][label] for window in windows]
+        shares.plot(at, values, marker=marker, ls=dash, color=PALETTE[colour], label=label)
+    sure.plot(at, [100 * window["confidence"] for window in windows], "o-", color=PALETTE["baseline"])
+    told = [(i, window["accuracy"]) for i, window in zip(at, windows) if window["accuracy"]["answers"]]
+    for i, found in told: right.plot([i, i], [100 * found["low"], 100 * found["high"]], color=PALETTE["baseline"])
+    right.plot([i for i, _ in told], [100 * found["share"] for _, found in told], "o", color=PALETTE["baseline"])
+    for ax, title in ((shares, "answers by label"), (sure, "mean confidence"), (right, "right, of those told")):
+        ax.set(title=title, xlabel="window", ylabel="%", ylim=(-3, 103))
+    if windows: shares.legend(frameon=False, fontsize=8)
+    return figure
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #6ab88994
+def render_watch(rows: Sequence[dict],  # the latest, from `Recorder.latest`
+                 labels: Sequence[str], # all that occur
+                 size: int = 100,       # answers a window
+                 title: str = "How it goes",  # the heading
+                 ) -> str:              # HTML
+    "The latest answers as a page. Raises what `by_window` raises."
+    windows = by_window(rows, labels, size)
+    seen = f"{len(windows)} windows: answers by label, confidence, and accuracy of those told"
+    return render_template("watch", title=title, size=size, answers=len(rows), quality=recent_quality(rows, labels),
+                           figure=_svg(plot_windows(windows), "watch", seen))
+
 # %% ../nbs/1_from_scratch/29_monitoring.ipynb #87b43672
+_MOST = 10_000    # rows that one request may ask for
+
 class _MetricsPage(PlainTextResponse):
     "The text format of Prometheus; OpenAPI names its content type."
     media_type = "text/plain; version=0.0.4; charset=utf-8"
@@ -183,8 +271,24 @@ def _describe_ids(app: FastAPI) -> None:
         return schema
     app.openapi = described
 
+def _show_quality(app: FastAPI, recorder: Recorder, labels: Sequence[str]) -> None:
+    "Add `/quality` and `/watch`. They read so many rows and no more, however long the record is."
+    refusal = _problems(_503="The record cannot be read now.")
+    @app.get("/quality", responses=refusal)
+    def quality(last: int = 500) -> dict[str, dict]:
+        last = min(max(1, last), _MOST)
+        try: return recent_quality(recorder.told_lately(last), labels, last)
+        except RecordingError as error: return _refuse(503, f"{error}; ask again later")
+
+    @app.get("/watch", response_class=HTMLResponse, responses=refusal)
+    def watch(size: int = 100) -> HTMLResponse:
+        size = min(max(10, size), _MOST)
+        try: return HTMLResponse(render_watch(recorder.latest(min(20 * size, _MOST)), labels, size))
+        except RecordingError as error: return _refuse(503, f"{error}; ask again later")
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #0b7dedaf
 def monitored_app(folder: str | Path | Predictor,  # a classifier in checkpoint form
-                  database: str | Path,  # a file for SQLite, or an SQLAlchemy address
+                  database: str | Path | Recorder,  # a file for SQLite, an SQLAlchemy address, or a shared record
                   patience: float = 5.0, # seconds to wait for a locked database before answering without a record
                   variant: str | None = None,  # recorded with each prediction, for A/B tests
                   **serving,             # what `create_app` takes
@@ -192,22 +296,22 @@ def monitored_app(folder: str | Path | Predictor,  # a classifier in checkpoint 
     "The application of `create_app` that also records, counts and takes feedback. Raises what `Recorder` raises."
     from prometheus_client import generate_latest
     predictor = folder if isinstance(folder, Predictor) else Predictor(folder)
-    recorder, metrics, app = Recorder(database, patience), _Metrics(), create_app(predictor, **serving)
-    app.state.recorder, batcher = recorder, getattr(app.state, "batcher", None)
+    shared = isinstance(database, Recorder)            # then whoever opened it closes it
+    recorder, metrics = database if shared else Recorder(database, patience), _Metrics()
+    app = create_app(predictor, **serving)
+    app.state.recorder, app.state.counts = recorder, {variant: metrics}
     app.add_middleware(_Watch, metrics=metrics, keep=_keeper(recorder, metrics, variant))
-    _take_feedback(app, recorder, metrics, predictor.labels)
-    _close_at_the_end(app, recorder)
+    _take_feedback(app, _Teller(recorder, predictor.labels, app.state.counts, metrics))
+    _take_deletions(app, recorder)
+    _show_quality(app, recorder, predictor.labels)
+    if not shared: _close_at_the_end(app, recorder)
     _describe_ids(app)
+    batcher = getattr(app.state, "batcher", None)
     metrics.unwritten.set_function(recorder.writer.waiting.qsize)
     if batcher is not None: metrics.queued.set_function(lambda: batcher.depth)
 
     @app.get("/metrics", response_class=_MetricsPage)
     def show_metrics() -> _MetricsPage: return _MetricsPage(generate_latest(metrics.registry))
-
-    @app.get("/quality", responses=_problems(_503="The record cannot be read now."))
-    def quality(last: int = 500) -> dict[str, dict]:
-        try: return recent_quality(recorder.rows(), predictor.labels, max(1, last))
-        except RecordingError as error: return _refuse(503, f"{error}; ask again later")
 
     @app.get("/recording")
     def recording() -> dict: return metrics.state
@@ -431,3 +535,28 @@ class Whitening:
         "The row that each sentence adds."
         turned = self._scaled(vectors) @ self.turn
         return np.concatenate([np.ones((len(turned), 1)), turned], 1)
+
+# %% ../nbs/1_from_scratch/29_monitoring.ipynb #9e922e7d
+def _picture(windows: Sequence[dict]) -> str:
+    "The drawing as HTML for a notebook, which has no style sheet of ours: the palette comes with it."
+    colours = "; ".join(f"--{name}: {colour}" for name, colour in PALETTE.items())
+    seen = f"{len(windows)} windows: answers by label, confidence, and accuracy of those told"
+    return f'<div style="{colours}; background: {PALETTE["paper"]}">{_svg(plot_windows(windows), "board", seen)}</div>'
+
+def dashboard(recorder: Recorder,     # is read once
+              labels: Sequence[str],  # all that occur
+              most: int = 2000,       # of the latest answers
+              ) -> None:
+    "Show the latest answers with handles to turn; where nothing can be turned, as on a page, the drawing remains."
+    import ipywidgets as widgets
+    from IPython.display import display
+    rows, page = recorder.latest(most), widgets.HTML()
+    size = widgets.IntSlider(100, 20, 500, 20, description="window")
+    whose = widgets.Dropdown(options=["all", *sorted({str(row["variant"]) for row in rows})], description="variant")
+    def draw(_=None):
+        chosen = [row for row in rows if whose.value in ("all", str(row["variant"]))]
+        page.value = _picture(by_window(chosen, labels, size.value))
+    for handle in (size, whose): handle.observe(draw, "value")
+    draw()
+    bundle = widgets.VBox([size, whose, page])._repr_mimebundle_()
+    display(bundle | {"text/html": page.value, "text/plain": f"{len(rows)} answers in windows"}, raw=True)

@@ -172,18 +172,24 @@ def _upgrade(connection, key: bytes | None) -> None:
     command.upgrade(config, "head")
 
 def _tables() -> tuple:
-    "The table of predictions and the table of feedback, as the last migration leaves them."
-    from sqlalchemy import JSON, Boolean, Column, DateTime, Integer, MetaData, String, Table, Text
-    metadata = MetaData()
+    "Predictions, feedback, and the stops and counts of experiments, as the last migration leaves them."
+    from sqlalchemy import JSON, Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text, text
+    metadata, told = MetaData(), text("true_label is not null")
     predictions = Table("predictions", metadata, Column("number", Integer, primary_key=True),
                         Column("id", String(32), unique=True), Column("time", DateTime, index=True),
                         Column("model", String(64), index=True), Column("text", Text), Column("label", String(64)),
                         Column("probabilities", JSON), Column("truncated", Boolean), Column("decided_by", Text),
                         Column("true_label", String(64)), Column("variant", String(64)),
-                        Column("sender", String(16), index=True))
+                        Column("sender", String(16), index=True),
+                        Index("ix_predictions_told", "number", sqlite_where=told, postgresql_where=told))
     feedback = Table("feedback", metadata, Column("number", Integer, primary_key=True),
                      Column("id", String(32), index=True), Column("time", DateTime), Column("label", String(64)))
-    return predictions, feedback
+    stops = Table("experiment_stops", metadata, Column("experiment", String(200)), Column("time", DateTime),
+                  Column("variant", String(64)), Column("reason", Text))
+    answers = Table("experiment_answers", metadata, Column("experiment", String(200), primary_key=True),
+                    Column("variant", String(64), primary_key=True), Column("answers", Integer, nullable=False),
+                    Column("failures", Integer, nullable=False))
+    return predictions, feedback, stops, answers
 
 # %% ../nbs/1_from_scratch/28_record.ipynb #db0ce79d
 def _now() -> datetime: return datetime.now(timezone.utc).replace(tzinfo=None)
@@ -213,7 +219,7 @@ class Recorder:
         self.address = url.render_as_string(hide_password=True)
         try: self.key = _find_key(url, key)
         except OSError as error: raise _explain(error, self.address) from error
-        self.engine, (self.table, self.told) = _open(url, patience), _tables()
+        self.engine, (self.table, self.told, self.stops, self.answers) = _open(url, patience), _tables()
         self.writer = Writer(lambda: self._session(writes=True))
         with self._session(writes=True) as connection: _upgrade(connection, self.key)
 
@@ -249,19 +255,23 @@ class Recorder:
         "Store predictions, all of them or none, and wait until they are on disk; arguments as in `submit`."
         return self.submit(texts, answer, variant, sender).result()
 
-    def tell(self,
-             id: str,     # as `record` returned it
-             label: str,  # what the text really is
-             ) -> Told | None:  # None if there is no such prediction
-        "Attach the truth to a recorded prediction. The last word counts; every word is kept, in the order it came."
-        mine = self.table.c.id == id
-        def write(connection):
+    def tell_all(self,
+                 words: Sequence[tuple[str, str]], # id, as `record` returned it, and what the text really is
+                 ) -> list[Told | None]:           # for each; None if there is no such prediction
+        "Attach the truth to predictions, in one transaction. The last word counts; every word is kept, in its order."
+        def one(connection, id, label):
+            mine = self.table.c.id == id
             row = connection.execute(self.table.select().where(mine)).mappings().first()
             if row is None: return None
             connection.execute(self.table.update().where(mine).values(true_label=label))
             connection.execute(self.told.insert(), {"id": id, "time": _now(), "label": label})
             return Told(row["label"], row["true_label"], row["variant"])
-        return self.writer.submit(write).result()
+        return self.writer.submit(lambda connection: [one(connection, *word) for word in words]).result()
+
+    def tell(self, id: str, label: str, # as in `tell_all`, one of them
+             ) -> Told | None:          # None if there is no such prediction
+        "Attach the truth to a recorded prediction."
+        return self.tell_all([(id, label)])[0]
 
     def give_feedback(self, id: str, label: str,
                       ) -> str | None:  # what the model had said; None if there is no such prediction
@@ -344,6 +354,16 @@ class Recorder:
         query = self.table.select().order_by(self.table.c.number.desc()).limit(most)
         with self._session() as connection: found = connection.execute(query).mappings().all()
         return [dict(row) for row in reversed(found)]
+
+    def told_lately(self, most: int = 500, # so many
+                    ) -> list[dict]:       # label, true_label; oldest first
+        "The latest predictions on which there is feedback. No others are read, however many there are."
+        from sqlalchemy import select
+        row = self.table.c
+        query = select(row.label, row.true_label).where(row.true_label.is_not(None))
+        with self._session() as connection:
+            found = connection.execute(query.order_by(row.number.desc()).limit(most)).mappings().all()
+        return [dict(one) for one in reversed(found)]
 
     def feedback(self, after: int = 0, most: int | None = None) -> list[dict]:
         "Every word of feedback, in the order it came: number, id of the prediction, time, label."

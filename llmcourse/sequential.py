@@ -44,6 +44,7 @@ def evidence(difference: float | np.ndarray,  # found so far
     log = 0.5 * np.log(square / (square + tau**2)) + tau**2 * np.square(difference) / (2 * square * (square + tau**2))
     return np.exp(np.minimum(log, 700))
 
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #21625c42
 def any_look(difference: float,     # found so far
              error: float,          # its standard error, above 0
              tau: float,            # the size of difference that is expected
@@ -67,6 +68,7 @@ def user_values(right: Sequence[int],  # for each user: how many answers were ri
     share = right.sum() / n.sum()
     return share + (right - share * n) / n.mean()
 
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #61e3b894
 def cuped(values: Sequence[float],  # one a user, of both sides
           before: Sequence[float],  # the same from before the experiment; NaN for a new user
           in_b: Sequence[bool],     # whether the user had B
@@ -80,6 +82,7 @@ def cuped(values: Sequence[float],  # one a user, of both sides
     slope = (center(before) * center(values)).sum() / spread if spread > 0 else 0.0
     return values - slope * (before - before.mean())
 
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #f509d17e
 def difference_of(values: Sequence[float],  # one a user, of both sides
                   in_b: Sequence[bool],     # whether the user had B
                   ) -> tuple[float, float]: # the mean of B minus that of A; its standard error
@@ -105,6 +108,21 @@ def compare_any_look(right_a: Sequence[int],  # for each user of A: how many ans
     floor = math.hypot(1 / sum(n_a), 1 / sum(n_b))       # all alike so far: the next answer may still be another
     return any_look(difference, max(error, floor), tau, alpha)
 
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #b4a130b8
+def _too_many_failures(guard: Guard, name: str, counted: tuple[int, int], alpha: float) -> str:
+    "The reason to stop a candidate for its failures, or nothing."
+    answers, failures = counted
+    if failure_evidence(failures, answers, guard.allowed, guard.feared) < 1 / alpha: return ""
+    return f"{failures:,} of {answers:,} answers of {name} failed, where {guard.allowed:.1%} are allowed."
+
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #84249a64
+def _worse(guard: Guard, name: str, arms: Mapping[str, Arm], alpha: float) -> str:
+    "The reason to stop a candidate for its answers, or nothing."
+    a, b = arms["A"], arms[name]
+    test = compare_any_look(a.all_right, a.all_n, b.all_right, b.all_n, guard.tau, alpha, guard.least)
+    if test.high >= 0: return ""
+    return f"Of all answers, {name} is right less often than A: by {-100 * test.high:.1f} points at least."
+
 # %% ../nbs/1_from_scratch/31_deciding.ipynb #3275e3b7
 @dataclass(frozen=True)
 class Guard:
@@ -120,20 +138,26 @@ class Guard:
                  arms: Mapping[str, Arm],                # A and each candidate so far
                  ) -> dict[str, str]:                    # candidate → why
         "The candidates that must not go on."
-        candidates, found = [name for name in arms if name != "A"], {}
-        alpha = self.alpha / (2 * len(candidates))
-        for name in candidates:
-            answers, failures = served[name]
-            if failure_evidence(failures, answers, self.allowed, self.feared) >= 1 / alpha:
-                found[name] = (f"{failures:,} of {answers:,} answers of {name} failed, where {self.allowed:.1%} are "
-                               "allowed.")
-                continue
-            test = compare_any_look(arms["A"].all_right, arms["A"].all_n, arms[name].all_right, arms[name].all_n,
-                                    self.tau, alpha, self.least)
-            if test.high < 0:
-                found[name] = (f"Of all answers, {name} is right less often than A: by {-100 * test.high:.1f} points "
-                               "at least.")
-        return found
+        candidates = [name for name in arms if name != "A"]
+        alpha = self.alpha / (2 * len(candidates)) if candidates else self.alpha
+        why = {name: _too_many_failures(self, name, served[name], alpha) or _worse(self, name, arms, alpha)
+               for name in candidates}
+        return {name: reason for name, reason in why.items() if reason}
+
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #ed8d686f
+def _decide_one(name: str, a: Arm, b: Arm, tau: float, alpha: float, what: str, least: int) -> Decision:
+    "One candidate against A at any look."
+    if min(len(a.n), len(b.n)) < least:
+        return Decision("wait", f"Fewer than {least} users a side have answers that count; nobody should look yet.")
+    test = compare_any_look(a.right, a.n, b.right, b.n, tau, alpha, least)
+    guard = compare_any_look(a.all_right, a.all_n, b.all_right, b.all_n, tau, alpha, least)
+    found = (f"{what[:1].upper()}{what[1:]}: {name} minus A lies between {100 * test.low:+.1f} and "
+             f"{100 * test.high:+.1f} points, at all looks together (p = {test.p_value:.2g}). ")
+    if test.high < 0: verdict, why = "keep A", f"{name} is worse."
+    elif test.low <= 0: verdict, why = "wait", "Keep looking, or stop and keep A."
+    elif guard.high < 0: verdict, why = "keep A", f"But over all answers {name} is right less often than A."
+    else: verdict, why = f"deploy {name}", f"{name} is better, and over all answers it is not found to be worse."
+    return Decision(verdict, found + why, test.p_value, (test.low, test.high))
 
 # %% ../nbs/1_from_scratch/31_deciding.ipynb #4886978c
 def decide_any_look(arms: Mapping[str, Arm],      # A and each candidate so far, from `arms_so_far`
@@ -148,22 +172,11 @@ def decide_any_look(arms: Mapping[str, Arm],      # A and each candidate so far,
     names = [name for name in arms if name != "A"]
     ratio = sample_ratio_p_at_any_look([arm.users for arm in arms.values()], [shares[name] for name in arms])
     def one(name):
-        a, b = arms["A"], arms[name]
         if name in stopped: return Decision("stopped", f"{stopped[name]} All users have A again.")
         if ratio < 0.001 and not stopped:
             return Decision("broken", "The users are not divided as planned, beyond chance. Find out where they get "
                             "lost before you believe any other number.")
-        test = compare_any_look(a.right, a.n, b.right, b.n, tau, alpha / len(names), least)
-        guard = compare_any_look(a.all_right, a.all_n, b.all_right, b.all_n, tau, alpha / len(names), least)
-        if min(len(a.n), len(b.n)) < least: return Decision("wait", f"Fewer than {least} users a side have answers "
-                                                            "that count; nobody should look yet.")
-        found = (f"{what[:1].upper()}{what[1:]}: {name} minus A lies between {100 * test.low:+.1f} and "
-                 f"{100 * test.high:+.1f} points, at all looks together (p = {test.p_value:.2g}). ")
-        if test.high < 0: verdict, why = "keep A", f"{name} is worse."
-        elif test.low <= 0: verdict, why = "wait", "Keep looking, or stop and keep A."
-        elif guard.high < 0: verdict, why = "keep A", f"But over all answers {name} is right less often than A."
-        else: verdict, why = f"deploy {name}", f"{name} is better, and over all answers it is not found to be worse."
-        return Decision(verdict, found + why, test.p_value, (test.low, test.high))
+        return _decide_one(name, arms["A"], arms[name], tau, alpha / len(names), what, least)
     return {name: one(name) for name in names}
 
 # %% ../nbs/1_from_scratch/31_deciding.ipynb #f84568c4
@@ -178,6 +191,7 @@ class Shadowing:
     gain: float         # the shadow's share minus the other
     error: float        # its standard error, by user; infinite for fewer than two users
 
+# %% ../nbs/1_from_scratch/31_deciding.ipynb #a0231946
 def compare_shadow(rows: Sequence[dict],  # from `Recorder.rows`
                    shadow: str,           # the name under which the shadow is recorded
                    ) -> Shadowing:

@@ -5,11 +5,14 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from conftest import tiny_classifier
 from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
 
 from llmcourse.ab_testing import (
-    Arm, Experiment, Router, arms_so_far, closed_arms, count_feedback, decide_all, render_decision, sample_ratio_p,
-    sample_ratio_p_at_any_look)
+    Arm, Experiment, Router, ab_app, arms_so_far, closed_arms, count_feedback, decide_all, experiment_app,
+    render_decision, sample_ratio_p, sample_ratio_p_at_any_look)
+from llmcourse.data import LABELS
 from llmcourse.record import Recorder
 from llmcourse.sequential import Guard, any_look, compare_any_look, decide_any_look
 
@@ -156,3 +159,46 @@ def test_a_shadow_that_never_answers_is_left_out_when_too_many_wait():
         for task in tasks: task.cancel()
         return router.left_out
     assert asyncio.run(main()) == 3
+
+
+def user_of(experiment: Experiment, variant: str) -> dict:
+    return {"X-User-Id": next(f"u{i}" for i in range(1000) if experiment.variant(f"u{i}") == variant)}
+
+
+def test_feedback_on_b_counts_as_b_s(tmp_path):
+    folder, experiment = tiny_classifier(tmp_path/"model"), Experiment("x", 0.5)
+    with TestClient(ab_app(folder, folder, tmp_path/"r.db", experiment, 20)) as client:
+        for variant, times in (("A", 1), ("B", 3)):
+            answer = client.post("/predict", json={"texts": ["it broke"] * times}, headers=user_of(experiment, variant))
+            words = [{"id": id, "label": LABELS[0]} for id in answer.json()["ids"]]
+            assert client.post("/feedback/many", json={"feedback": words}).status_code == 200
+        counted = {name: sum(float(line.split()[-1]) for line in client.get(path).text.splitlines()
+                             if line.startswith("llmcourse_feedback_total{"))
+                   for name, path in (("A", "/A/metrics"), ("B", "/B/metrics"))}
+        assert counted == {"A": 1.0, "B": 3.0}
+
+
+def test_failures_outlive_a_restart(tmp_path):
+    "A candidate that fails, and takes the server down with it, is stopped by what all its lives have counted."
+    folder, experiment = tiny_classifier(tmp_path/"model"), Experiment("x", 0.5)
+    async def broken(scope, receive, send): await JSONResponse({"error": "out of memory"}, 500)(scope, receive, send)
+    lives = []
+    for _ in range(5):
+        app = experiment_app({"A": folder, "B": folder}, tmp_path/"r.db", experiment, 20, guard=Guard())
+        router = app.state.experiment
+        if lives and router.stopped: break
+        router.arms["B"] = broken
+        with TestClient(app) as client:
+            assert client.post("/predict", json={"texts": ["x"]}, headers=user_of(experiment, "B")).status_code == 500
+            lives.append(dict(router.served))
+    assert [life["B"] for life in lives] == [[i, i] for i in range(1, len(lives) + 1)] and 1 < len(lives) < 5
+    assert "failed" in router.stopped["B"]
+
+
+def test_all_arms_share_one_writer(tmp_path):
+    folder = tiny_classifier(tmp_path/"model")
+    app = experiment_app({"A": folder, "B": folder}, tmp_path/"r.db", Experiment("x", 0.5), 20)
+    recorders = {id(arm.state.recorder) for arm in app.state.experiment.arms.values()} | {id(app.state.recorder)}
+    assert len(recorders) == 1
+    with TestClient(app) as client: assert client.get("/readyz").status_code == 200
+    assert app.state.recorder.writer.closed, "whoever opened the record closes it"

@@ -68,7 +68,7 @@ def address(request, tmp_path):
     server = request.getfixturevalue("postgres")
     engine = sqlalchemy.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        for table in ("predictions", "feedback", "alembic_version"):
+        for table in ("predictions", "feedback", "experiment_stops", "experiment_answers", "alembic_version"):
             connection.exec_driver_sql(f"drop table if exists {table}")
     engine.dispose()
     return server
@@ -150,6 +150,47 @@ def test_old_database_is_upgraded_without_loss(address):
         recorder.close()
 
 
+def test_a_record_with_stops_of_before_is_upgraded(address):
+    "A server with A/B tests made its table of stops by itself, outside the steps."
+    Recorder(address, key="k" * 32).close()
+    url = address if "://" in address else f"sqlite:///{address}"
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        for step in ("drop index ix_predictions_told", "drop table experiment_answers",
+                     "update alembic_version set version_num = '0002'",
+                     "insert into experiment_stops (experiment, variant, reason) values ('x', 'B', 'too slow')"):
+            connection.exec_driver_sql(step)
+    engine.dispose()
+    with contextlib.closing(Recorder(address, key="k" * 32)) as recorder, recorder._session() as connection:
+        assert [row.reason for row in connection.execute(recorder.stops.select())] == ["too slow"]
+        assert connection.execute(recorder.answers.select()).all() == []
+
+
+def test_the_latest_rows_with_feedback_are_found_by_their_index(address):
+    recorder = Recorder(address, key="k" * 32)
+    ids = [recorder.record([f"text {i}"], answer(1))[0] for i in range(30)]
+    recorder.tell_all([(ids[i], "negative" if i % 2 else "neutral") for i in (3, 25, 8, 14)])
+    assert [row["true_label"] for row in recorder.told_lately(3)] == ["neutral", "neutral", "negative"]
+    assert [row["id"] for row in recorder.latest(2)] == ids[-2:] and recorder.told_lately(0) == []
+    if recorder.engine.dialect.name == "sqlite":
+        query = ("explain query plan select label, true_label from predictions where true_label is not null "
+                 "order by number desc limit 3")
+        with recorder._session() as connection: plan = str(connection.exec_driver_sql(query).all())
+        assert "ix_predictions_told" in plan
+    recorder.close()
+
+
+def test_many_words_are_one_transaction(address):
+    recorder = Recorder(address, key="k" * 32)
+    ids = recorder.record(["one", "two"], answer(2), variant="B")
+    before = sum(recorder.writer.groups)
+    told = recorder.tell_all([(ids[0], "negative"), ("nobody", "neutral"), (ids[1], "neutral"), (ids[0], "positive")])
+    assert [word and word.before for word in told] == [None, None, None, "negative"] and told[1] is None
+    assert sum(recorder.writer.groups) == before + 1 and len(recorder.feedback()) == 3
+    assert recorder.tell_all([]) == []
+    recorder.close()
+
+
 def test_a_migrated_database_has_the_tables_of_the_program(address):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
@@ -189,4 +230,4 @@ def test_the_migrations_are_packaged():
     import llmcourse.migrations
     folder = Path(llmcourse.migrations.__file__).parent
     assert (folder/"env.py").exists() and (folder/"script.py.mako").exists()
-    assert sorted(path.name[:4] for path in (folder/"versions").glob("0*.py")) == ["0001", "0002"]
+    assert sorted(path.name[:4] for path in (folder/"versions").glob("0*.py")) == ["0001", "0002", "0003"]

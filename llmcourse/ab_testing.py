@@ -543,7 +543,7 @@ def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: 
         arms = dict(zip(variants, closed_arms(recorder, target, planned, variants, since)))
         return decide_all(arms, shares, planned, what=what, stopped=router.stopped), arms
 
-    @app.get("/experiment")
+    @app.get("/experiment", response_class=HTMLResponse, responses={503: {"content": {"application/json": {}}}})
     def result() -> Response:
         try: decisions, arms = decided()
         except RecordingError as error:
@@ -552,9 +552,9 @@ def _experiment_page(app: FastAPI, recorder: Recorder, router: Router, planned: 
         return HTMLResponse(page)
 
 # %% ../nbs/1_from_scratch/30_ab_testing.ipynb #56bc5b20
-def _open_arms(folders: Mapping[str, str | Path], recorder: Recorder) -> dict[str, FastAPI]:
+def _open_arms(folders: Mapping[str, str | Path], recorder: Recorder, serving: dict) -> dict[str, FastAPI]:
     "A watched application for each checkpoint. They share the record, and a word about B's answer counts as B's."
-    arms = {name: monitored_app(folder, recorder, variant=name) for name, folder in folders.items()}
+    arms = {name: monitored_app(folder, recorder, variant=name, **serving) for name, folder in folders.items()}
     counts = {name: arm.state.counts[name] for name, arm in arms.items()}
     for arm in arms.values(): arm.state.counts.update(counts)
     return arms
@@ -595,6 +595,7 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
                    guard: Callable | None = None,  # (answers and failures, arms so far) → candidates to stop, and why
                    since: datetime | None = None,  # the page leaves out what was asked before, in UTC
                    judge: Callable | None = None,  # (arms so far, shares, stopped) → decisions, in place of the plan
+                   **serving,               # what `create_app` takes: limits and keys, for every variant
                    ) -> FastAPI:
     """Checkpoints under one `/predict` by the header `X-User-Id`; `/experiment` shows the decision.
 
@@ -602,11 +603,11 @@ def experiment_app(folders: Mapping[str, str | Path],  # A, each candidate, and 
     if judge is None: _check_plan(planned)
     variants = ["A", *experiment.full]
     _check_folders(folders, variants, shadow)
-    arms = _open_arms(folders, recorder := Recorder(database))
+    arms = _open_arms(folders, recorder := Recorder(database), serving)
     so_far = lambda: dict(zip(variants, arms_so_far(recorder, target, variants, since)))
     router = _open_router(arms, experiment, shadow, recorder, guard, so_far)
     app = FastAPI(title="llmcourse, several variants", lifespan=_lifespan_of(arms, recorder))
-    app.state.recorder, app.state.experiment = recorder, router
+    app.state.recorder, app.state.experiment, app.state.limits = recorder, router, arms["A"].state.limits
     _experiment_page(app, recorder, router, planned, target, since, judge)
     app.mount("/", router)
     return app

@@ -199,9 +199,6 @@ def _check_combination(ab: list[str], test: dict, keys: dict, bounds: dict, vers
         raise ValueError(f"--{next(iter(test))} belongs to an A/B test; name its candidate with --ab CHECKPOINT")
     if bounds.get("per_minute") and not keys:
         raise ValueError("--max-per-minute counts the requests of an API key; give the keys with --keys FILE")
-    if ab and (keys or bounds):
-        raise ValueError("--keys and limits do not go with --ab: a test serves every variant within the usual limits "
-                         "and asks for no key; leave them out")
     if version and not re.fullmatch(r"[\w.+-]{1,64}", version, re.ASCII):
         raise ValueError(f"--version {version!r} cannot stand in a header; use up to 64 letters, digits and . + - _")
 
@@ -235,7 +232,7 @@ def _candidates(given: list[str]) -> dict[str, tuple[str, float]]:
     return {name: (folder, 1 / (len(given) + 1) if share is None else share) for name, (folder, share) in found.items()}
 
 # %% ../nbs/6_reference/62_command_line.ipynb #068b3acf
-def _experiment(opened: dict, database: str, share: dict, ramp: float = 1.0, target: str = "negative",
+def _experiment(opened: dict, database: str, serving: dict, share: dict, ramp: float = 1.0, target: str = "negative",
                 planned: int | None = None, salt: str | None = None, guard: bool = True):
     "The application of the A/B lesson, with the rules of the lesson after it."
     from llmcourse.ab_testing import Experiment, experiment_app
@@ -247,14 +244,14 @@ def _experiment(opened: dict, database: str, share: dict, ramp: float = 1.0, tar
     if target not in labels: raise ValueError(f"there is no label {target!r}; --target is one of {', '.join(labels)}")
     salt = salt or " against ".join(one.fingerprint for name, one in opened.items() if name not in shadows)
     return experiment_app(opened, database, Experiment(salt, share, ramp), planned, target, shadows,
-                          Guard() if guard else None, judge=None if planned else decide_any_look)
+                          Guard() if guard else None, judge=None if planned else decide_any_look, **serving)
 
 def _application(folders: dict, database: str | None, force: bool, serving: dict, test: dict):
     "The smallest application that does what was asked: a server, a monitored one, or an experiment."
     from llmcourse.monitoring import monitored_app
     from llmcourse.serving import create_app
     opened = {name: _opened(folder, force) for name, folder in folders.items()}
-    if test: return _experiment(opened, database, **test)
+    if test: return _experiment(opened, database, serving, **test)
     return monitored_app(opened["A"], database, **serving) if database else create_app(opened["A"], **serving)
 
 # %% ../nbs/6_reference/62_command_line.ipynb #e7eaed14

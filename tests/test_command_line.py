@@ -92,7 +92,6 @@ def test_every_limit_is_an_option_and_its_help_tells_the_default():
     (["--no-guard"], "name its candidate"), (["--max-per-minute", 3], "give the keys with --keys"),
     (["--version", "a b"], "cannot stand in a header"), (["--keys", "nowhere"], "there is no file nowhere"),
     (["--max-queue", 0], "above 0"), (["--max-queue", 2], "refused for ever"), (["--ab", "new=x"], "is no share"),
-    (["--ab", "CANDIDATE", "--max-queue", 500], "do not go with --ab"),
     (["--ab", "CANDIDATE=2"], "between 0 and 1"),
     (["--ab", "CANDIDATE=0.6", "--ab", "CANDIDATE=0.6"], "leave some for A"),
     (["--ab", "CANDIDATE", "--target", "bad"], "there is no label 'bad'"),

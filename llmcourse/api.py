@@ -45,8 +45,8 @@ from .serving import BodyLimit, problems_in_words
 # %% auto #0
 __all__ = ['ApiError', 'StreamOptions', 'Asked', 'CompletionRequest', 'TextPart', 'Message', 'JsonForm', 'ResponseFormat',
            'ChatRequest', 'Served', 'joined', 'Listener', 'CompletionForm', 'ChatForm', 'Reply', 'unless_gone',
-           'EmbeddingRequest', 'Encoder', 'written_as', 'Tally', 'ErrorForm', 'api_app', 'open_model', 'open_models',
-           'serve_api']
+           'EmbeddingRequest', 'Encoder', 'written_as', 'Tally', 'ErrorForm', 'api_app', 'swap', 'open_model',
+           'open_models', 'serve_api']
 
 # %% ../nbs/5_beyond/55_api.ipynb #588ebc57
 class ApiError(Exception):
@@ -202,7 +202,7 @@ class Served:
                              "/v1/completions, or another model")
         return chat_tokens(self.tokenizer, messages)
 
-# %% ../nbs/5_beyond/55_api.ipynb #35c66d74
+# %% ../nbs/5_beyond/55_api.ipynb #f5714f27
 def joined(told: Iterable[tuple[int, Piece]],  # the number of a choice, and what was written of it
            ) -> list[tuple[int, Piece]]:       # in the order of their first pieces
     "Make the pieces of each text one; its end stays a piece of its own."
@@ -273,8 +273,8 @@ def _as_clients_know(piece: Piece, ticket: Ticket) -> Piece:
     if piece.finish_reason == "error": raise ApiError(500, f"writing failed: {ticket.error}", "server_error")
     if piece.finish_reason != "time": return piece
     if ticket.tokens: return replace(piece, finish_reason="length")
-    raise ApiError(504, f"no token was written within {ticket.request.seconds:g} seconds; the server is busy, try again "
-                   "later", "server_error", code="timeout")
+    raise ApiError(504, f"no token was written within {ticket.request.seconds:g} seconds; the server is busy, try "
+                   "again later", "server_error", code="timeout")
 
 # %% ../nbs/5_beyond/55_api.ipynb #d7a50ec1
 class CompletionForm:
@@ -420,7 +420,7 @@ def written_as(vector: np.ndarray, # of one text
     "A vector as JSON can carry it."
     return base64.b64encode(vector.astype("<f4").tobytes()).decode() if encoding == "base64" else vector.tolist()
 
-# %% ../nbs/5_beyond/55_api.ipynb #aa154931
+# %% ../nbs/5_beyond/55_api.ipynb #ec08dcc3
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)                 # seconds
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
@@ -432,7 +432,7 @@ class Tally:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         self.registry = registry = CollectorRegistry()
         self.texts = Counter("llmcourse_texts", "Texts by why they ended.", ["model", "reason"], registry=registry)
-        self.tokens = Counter("llmcourse_tokens", "Tokens read, copied and written.", ["model", "what"], registry=registry)
+        self.tokens = Counter("llmcourse_tokens", "Tokens by what was done.", ["model", "what"], registry=registry)
         self.refused = Counter("llmcourse_refused", "Requests for which the queue was full.", registry=registry)
         self.first, self.next, self.all = (
             Histogram(f"llmcourse_{name}_seconds", what, ["model"], buckets=buckets, registry=registry)
@@ -470,7 +470,7 @@ def _tally(served: Mapping[str, Served]) -> Tally | None:
     try: return Tally(served)
     except ImportError: return None
 
-# %% ../nbs/5_beyond/55_api.ipynb #a688eb5e
+# %% ../nbs/5_beyond/55_api.ipynb #b64dd446
 class ErrorForm:
     "Middleware that says in OpenAI's form what `BodyLimit` refuses."
     def __init__(self,
@@ -495,7 +495,7 @@ class ErrorForm:
 def api_app(models: Mapping[str, Engine | Served],     # by the name that clients ask for
             encoders: Mapping[str, Encoder] | None = None, # for /v1/embeddings, by name
             keys: Sequence[str] = (),                  # who may come in; empty: anybody
-            seconds: float | None = None,              # that a text may take, waiting included; None: as long as it likes
+            seconds: float | None = None,              # that a text may take, waiting included; None: no limit
             ) -> FastAPI:
     "An application in OpenAI's form, and a page to talk to the models at `/`. The engines run while it runs."
     served = {name: one if isinstance(one, Served) else Served(one) for name, one in models.items()}
@@ -630,6 +630,25 @@ def _explain_errors(app: FastAPI, tally: Tally | None) -> None:
                 405: f"{http.url.path} takes no {http.method}"}.get(error.status_code, str(error.detail))
         return ApiError(error.status_code, said, headers=error.headers).answer()
 
+# %% ../nbs/5_beyond/55_api.ipynb #72641ec0
+def swap(app: FastAPI,           # from `api_app`, running
+         name: str,              # that clients ask for
+         model: Engine | Served, # who answers from now on
+         patience: float = 600,  # seconds that the texts of the old one may still take
+         ) -> Served:            # who answered before; its engine is stopped if no other name uses it
+    "Give a name to another model without a failed request. Raises `ValueError` for an unknown name or a broken model."
+    served, new = app.state.served, model if isinstance(model, Served) else Served(model)
+    if name not in served: raise ValueError(f"nothing is served as {name!r}; there are {', '.join(served)}")
+    if fresh := not new.engine.running: new.engine.__enter__()
+    trial = new.engine.submit(Text(new.encode(""), 1, adapter=new.adapter))
+    trial.done.wait(patience)
+    if trial.finish_reason not in ("stop", "length"):
+        if fresh: new.engine.close(0)
+        raise ValueError(f"the new model cannot write ({trial.error or 'it took too long'}); {name!r} stays as it was")
+    old, served[name] = served[name], new
+    if all(one.engine is not old.engine for one in served.values()): old.engine.close(patience)
+    return old
+
 # %% ../nbs/5_beyond/55_api.ipynb #a1613d53
 def open_model(name: str,                              # of the catalogue, or a checkpoint folder
                adapters: Mapping[str, str] | None = None, # folders of `peft`, by the name to call each
@@ -672,7 +691,7 @@ def serve_api(names: Sequence[str] = ("course-gpt",),  # of the catalogue, or ch
               port: int = 8000,                        # where to listen
               slots: int = 16,                         # texts at a time
               keys: Sequence[str] = (),                # who may come in; empty: anybody
-              seconds: float | None = None,            # that a text may take, waiting included; None: as long as it likes
+              seconds: float | None = None,            # that a text may take, waiting included; None: no limit
               run: Callable = uvicorn.run,             # what runs the application, until Ctrl-C
               ) -> None:
     "Serve language models in OpenAI's form until Ctrl-C. Raises what `open_models` raises."

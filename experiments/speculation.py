@@ -2,12 +2,12 @@
 
     PYTHONPATH=. python experiments/speculation.py            (about half an hour on one core)
 
-Writes llmcourse/measured/speculation.json. Three kinds of task, six reviews each, drawn at random from the validation
+Writes llmcourse/measured/speculation.json. Three kinds of task, four reviews each, drawn at random from the validation
 data: repeat a review with its spelling corrected, sum it up, write a new one. Greedy, 32 bits, one thread, 48 tokens.
 Each answer is written plainly and with guesses from its own text (prompt lookup), 4 and 8 at a time: tokens, calls,
 guesses judged and accepted, seconds of one core's work. Then the seconds of one call for 1, 5 and 9 tokens in 1 and in
 8 texts at once. With `int8`: the linear layers in 8 bits (dynamic quantization of torch), their bytes, the seconds of
-plain answers and the bits a byte on 40 review sentences, beside 32 bits. Goes on where it was interrupted.
+plain answers and the bits a byte on 24 review sentences, beside 32 bits. Goes on where it was interrupted.
 """
 import argparse
 import time
@@ -26,7 +26,7 @@ from llmcourse.preprocessing import clean
 from llmcourse.speculation import LookupDraft, Reader, no_draft, write_speculatively
 from llmcourse.training import provenance
 
-TARGET, EACH, TOKENS, GUESSES, SENTENCES = MEASURED/"speculation.json", 6, 48, (4, 8), 40
+TARGET, EACH, TOKENS, GUESSES, SENTENCES = MEASURED/"speculation.json", 4, 48, (4, 8), 24
 TASKS = {
     "repeat": "Repeat this review with its spelling corrected and nothing else changed:\n\n{text}",
     "sum up": "Sum up this review in one or two sentences:\n\n{text}",
@@ -121,7 +121,7 @@ def main() -> None:
                                            for n in (1, 8) for t in (1, 5, 9)}})
     sentences = clean(load_data("amazon"))[0]["validation"]
     chosen = [sentences["text"][int(i)] for i in np.random.default_rng(1).permutation(len(sentences))[:SENTENCES]]
-    some = [prompt("sum up", text) for text in texts[:4]]
+    some = [prompt("sum up", text) for text in texts[:3]]
     if ("32 bits", None, None) not in done: keep({"part": "32 bits", **quantity(model, tokenizer, some, chosen)})
     if ("int8", None, None) not in done:
         keep({"part": "int8", **quantity(in_int8(model), tokenizer, some, chosen)})

@@ -202,7 +202,7 @@ class Served:
                              "/v1/completions, or another model")
         return chat_tokens(self.tokenizer, messages)
 
-# %% ../nbs/5_beyond/55_api.ipynb #f5714f27
+# %% ../nbs/5_beyond/55_api.ipynb #cdea6cd1
 def joined(told: Iterable[tuple[int, Piece]],  # the number of a choice, and what was written of it
            ) -> list[tuple[int, Piece]]:       # in the order of their first pieces
     "Make the pieces of each text one; its end stays a piece of its own."
@@ -420,7 +420,7 @@ def written_as(vector: np.ndarray, # of one text
     "A vector as JSON can carry it."
     return base64.b64encode(vector.astype("<f4").tobytes()).decode() if encoding == "base64" else vector.tolist()
 
-# %% ../nbs/5_beyond/55_api.ipynb #ec08dcc3
+# %% ../nbs/5_beyond/55_api.ipynb #f1a7d1f0
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)                 # seconds
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
@@ -470,7 +470,7 @@ def _tally(served: Mapping[str, Served]) -> Tally | None:
     try: return Tally(served)
     except ImportError: return None
 
-# %% ../nbs/5_beyond/55_api.ipynb #b64dd446
+# %% ../nbs/5_beyond/55_api.ipynb #e6cfefd6
 class ErrorForm:
     "Middleware that says in OpenAI's form what `BodyLimit` refuses."
     def __init__(self,
@@ -514,7 +514,7 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
     app.add_middleware(ErrorForm)                     # what is added last is outermost
     _explain_errors(app, tally)
 
-    def authorize(http: Request) -> None:
+    async def authorize(http: Request) -> None:                 # a plain function would go through a thread
         given = http.headers.get("authorization", "").removeprefix("Bearer ").encode()
         if keys and not any([hmac.compare_digest(given, key.encode()) for key in keys]):
             raise ApiError(401, "this server wants a key: Authorization: Bearer KEY", "authentication_error",
@@ -630,7 +630,7 @@ def _explain_errors(app: FastAPI, tally: Tally | None) -> None:
                 405: f"{http.url.path} takes no {http.method}"}.get(error.status_code, str(error.detail))
         return ApiError(error.status_code, said, headers=error.headers).answer()
 
-# %% ../nbs/5_beyond/55_api.ipynb #72641ec0
+# %% ../nbs/5_beyond/55_api.ipynb #5cc7f770
 def swap(app: FastAPI,           # from `api_app`, running
          name: str,              # that clients ask for
          model: Engine | Served, # who answers from now on
@@ -640,7 +640,7 @@ def swap(app: FastAPI,           # from `api_app`, running
     served, new = app.state.served, model if isinstance(model, Served) else Served(model)
     if name not in served: raise ValueError(f"nothing is served as {name!r}; there are {', '.join(served)}")
     if fresh := not new.engine.running: new.engine.__enter__()
-    trial = new.engine.submit(Text(new.encode(""), 1, adapter=new.adapter))
+    trial = new.engine.submit(Text([0], 1, adapter=new.adapter))     # every model knows token 0
     trial.done.wait(patience)
     if trial.finish_reason not in ("stop", "length"):
         if fresh: new.engine.close(0)

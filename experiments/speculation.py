@@ -7,7 +7,7 @@ data: repeat a review with its spelling corrected, sum it up, write a new one. G
 Each answer is written plainly and with guesses from its own text (prompt lookup), 4 and 8 at a time: tokens, calls,
 guesses judged and accepted, seconds of one core's work. Then the seconds of one call for 1, 5 and 9 tokens in 1 and in
 8 texts at once. With `int8`: the linear layers in 8 bits (dynamic quantization of torch), their bytes, the seconds of
-plain answers and the bits a byte on 24 review sentences, beside 32 bits. Goes on where it was interrupted.
+plain answers and the bits a byte on 12 review sentences, beside 32 bits. Goes on where it was interrupted.
 """
 import argparse
 import time
@@ -26,7 +26,7 @@ from llmcourse.preprocessing import clean
 from llmcourse.speculation import LookupDraft, Reader, no_draft, write_speculatively
 from llmcourse.training import provenance
 
-TARGET, EACH, TOKENS, GUESSES, SENTENCES = MEASURED/"speculation.json", 4, 48, (4, 8), 24
+TARGET, EACH, TOKENS, GUESSES, SENTENCES = MEASURED/"speculation.json", 4, 48, (4, 8), 12
 TASKS = {
     "repeat": "Repeat this review with its spelling corrected and nothing else changed:\n\n{text}",
     "sum up": "Sum up this review in one or two sentences:\n\n{text}",
@@ -52,7 +52,7 @@ def answer(model, tokenizer, ids: list[int], guesses: int) -> dict:
 
 
 @torch.inference_mode()
-def call_seconds(model, texts: int, tokens: int, repeats: int = 5) -> float:
+def call_seconds(model, texts: int, tokens: int, repeats: int = 3) -> float:
     "The median time of one call that reads so many tokens of each text, behind 64 that are held."
     cache, times = DynamicCache(config=model.config), []
     model(input_ids=torch.ones(texts, 64, dtype=torch.long), past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -109,6 +109,15 @@ def main() -> None:
     def prompt(task: str, text: str) -> list[int]:
         return chat_tokens(tokenizer, [{"role": "user", "content": TASKS[task].replace("{text}", text)}])
 
+    if ("calls", None, None) not in done:
+        keep({"part": "calls", "seconds": {f"{n} texts, {t} tokens": call_seconds(model, n, t)
+                                           for n in (1, 8) for t in (1, 5, 9)}})
+    sentences = clean(load_data("amazon"))[0]["validation"]
+    chosen = [sentences["text"][int(i)] for i in np.random.default_rng(1).permutation(len(sentences))[:SENTENCES]]
+    some = [prompt("sum up", text) for text in texts[:2]]
+    if ("32 bits", None, None) not in done: keep({"part": "32 bits", **quantity(model, tokenizer, some, chosen)})
+    if ("int8", None, None) not in done:
+        keep({"part": "int8", **quantity(in_int8(model), tokenizer, some, chosen)})
     for number in range(EACH):
         for task in TASKS:
             if ("answer", task, number) in done: continue
@@ -116,15 +125,6 @@ def main() -> None:
             ways = {"plain": answer(model, tokenizer, ids, 0)}
             ways |= {str(guesses): answer(model, tokenizer, ids, guesses) for guesses in GUESSES}
             keep({"part": "answer", "task": task, "text": number, "prompt": len(ids), **ways})
-    if ("calls", None, None) not in done:
-        keep({"part": "calls", "seconds": {f"{n} texts, {t} tokens": call_seconds(model, n, t)
-                                           for n in (1, 8) for t in (1, 5, 9)}})
-    sentences = clean(load_data("amazon"))[0]["validation"]
-    chosen = [sentences["text"][int(i)] for i in np.random.default_rng(1).permutation(len(sentences))[:SENTENCES]]
-    some = [prompt("sum up", text) for text in texts[:3]]
-    if ("32 bits", None, None) not in done: keep({"part": "32 bits", **quantity(model, tokenizer, some, chosen)})
-    if ("int8", None, None) not in done:
-        keep({"part": "int8", **quantity(in_int8(model), tokenizer, some, chosen)})
 
 
 if __name__ == "__main__": main()

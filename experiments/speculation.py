@@ -75,7 +75,7 @@ def in_int8(model):
 def weight_bytes(model) -> int:
     "Bytes of all weights, those of packed 8-bit layers too; a shared table counts once."
     seen = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
-    packed = [m.weight() for m in model.modules() if hasattr(m, "_packed_params")]
+    packed = [m.weight() for m in model.modules() if callable(getattr(m, "weight", None))]
     return sum(seen.values()) + sum(w.numel() * w.element_size() for w in packed)
 
 

@@ -14,10 +14,11 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
@@ -33,7 +34,7 @@ from starlette.exceptions import HTTPException
 from .batching import Overloaded
 from .chat import chat_tokens
 from .constrained import JsonConstraint, token_bytes
-from .engine import Engine
+from .engine import Closing, Engine, Piece, Ticket
 from .engine import Request as Text
 from .evaluation import render_template
 from .models import CATALOGUE, model_folder
@@ -43,8 +44,9 @@ from .serving import BodyLimit, problems_in_words
 
 # %% auto #0
 __all__ = ['ApiError', 'StreamOptions', 'Asked', 'CompletionRequest', 'TextPart', 'Message', 'JsonForm', 'ResponseFormat',
-           'ChatRequest', 'Served', 'Listener', 'CompletionForm', 'ChatForm', 'Reply', 'unless_gone',
-           'EmbeddingRequest', 'Encoder', 'written_as', 'api_app', 'open_model', 'open_models', 'serve_api']
+           'ChatRequest', 'Served', 'joined', 'Listener', 'CompletionForm', 'ChatForm', 'Reply', 'unless_gone',
+           'EmbeddingRequest', 'Encoder', 'written_as', 'Tally', 'ErrorForm', 'api_app', 'swap', 'open_model',
+           'open_models', 'serve_api']
 
 # %% ../nbs/5_beyond/55_api.ipynb #588ebc57
 class ApiError(Exception):
@@ -200,21 +202,44 @@ class Served:
                              "/v1/completions, or another model")
         return chat_tokens(self.tokenizer, messages)
 
+# %% ../nbs/5_beyond/55_api.ipynb #cdea6cd1
+def joined(told: Iterable[tuple[int, Piece]],  # the number of a choice, and what was written of it
+           ) -> list[tuple[int, Piece]]:       # in the order of their first pieces
+    "Make the pieces of each text one; its end stays a piece of its own."
+    found, open_pieces = [], {}
+    for index, piece in told:
+        if piece.finish_reason is None and index in open_pieces:
+            open_pieces[index].text += piece.text
+            open_pieces[index].logprobs += piece.logprobs
+            continue
+        open_pieces[index] = replace(piece)
+        found.append((index, open_pieces[index]))
+    return found
+
 # %% ../nbs/5_beyond/55_api.ipynb #5c4a1e87
 class Listener:
     "The texts of one HTTP request on their way. Raises what `Engine.submit` raises."
     def __init__(self,
                  served: Served,         # who writes
                  texts: Sequence[Text],  # what
+                 whole: bool = False,    # whether nobody wants to see a text before its end
+                 ended: Callable[[Ticket], None] = lambda ticket: None,  # is called with each text at its end
                  ):
-        loop, self.queue, self.tickets = asyncio.get_running_loop(), asyncio.Queue(), []
-        def tell_as(index):
-            return lambda piece: loop.call_soon_threadsafe(self.queue.put_nowait, (index, piece))
+        self.loop, self.bell, self.told, self.rung = asyncio.get_running_loop(), asyncio.Event(), deque(), False
+        self.whole, self.ended, self.tickets = whole, ended, []
         try:
-            for index, text in enumerate(texts): self.tickets.append(served.engine.submit(text, tell_as(index)))
+            for index, text in enumerate(texts):
+                self.tickets.append(served.engine.submit(text, partial(self._tell, index)))
         except Exception:
             self.cancel()               # all or none
             raise
+
+    def _tell(self, index: int, piece: Piece) -> None:
+        "In the engine's thread: put a piece aside, and ring if somebody must look and has not been called."
+        self.told.append((index, piece))
+        if self.rung or (self.whole and piece.finish_reason is None): return
+        self.rung = True
+        self.loop.call_soon_threadsafe(self.bell.set)
 
     def cancel(self) -> None:
         "Stop what is still being written."
@@ -225,20 +250,31 @@ class Listener:
         left = len(self.tickets)
         try:
             while left:
-                index, piece = await self.queue.get()
-                if piece.finish_reason == "cancelled":
-                    raise ApiError(503, "the server is closing; try again soon", "server_error", code="closing")
-                if piece.finish_reason == "error":
-                    raise ApiError(500, f"writing failed: {self.tickets[index].error}", "server_error")
-                left -= piece.finish_reason is not None
-                yield index, piece
-        finally: self.cancel()
+                await self.bell.wait()
+                self.bell.clear()
+                self.rung = False                        # a piece that comes from here on rings again
+                for index, piece in joined(self.told.popleft() for _ in range(len(self.told))):
+                    left -= piece.finish_reason is not None
+                    yield index, _as_clients_know(piece, self.tickets[index])
+        finally:
+            self.cancel()
+            for ticket in self.tickets: self.ended(ticket)
 
     def usage(self) -> dict:
         "Tokens read and written; a prompt with several choices counts once for each."
         read, wrote = sum(t.n_prompt for t in self.tickets), sum(len(t.tokens) for t in self.tickets)
         return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote,
                 "prompt_tokens_details": {"cached_tokens": sum(t.n_shared for t in self.tickets)}}
+
+def _as_clients_know(piece: Piece, ticket: Ticket) -> Piece:
+    "A piece with an end that OpenAI's form has. Raises `ApiError` for one that it has not."
+    if piece.finish_reason == "cancelled":
+        raise ApiError(503, "the server is closing; try again soon", "server_error", code="closing")
+    if piece.finish_reason == "error": raise ApiError(500, f"writing failed: {ticket.error}", "server_error")
+    if piece.finish_reason != "time": return piece
+    if ticket.tokens: return replace(piece, finish_reason="length")
+    raise ApiError(504, f"no token was written within {ticket.request.seconds:g} seconds; the server is busy, try "
+                   "again later", "server_error", code="timeout")
 
 # %% ../nbs/5_beyond/55_api.ipynb #d7a50ec1
 class CompletionForm:
@@ -384,28 +420,101 @@ def written_as(vector: np.ndarray, # of one text
     "A vector as JSON can carry it."
     return base64.b64encode(vector.astype("<f4").tobytes()).decode() if encoding == "base64" else vector.tolist()
 
+# %% ../nbs/5_beyond/55_api.ipynb #f1a7d1f0
+_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120)                 # seconds
+_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+
+class Tally:
+    "What one server has written and how long it took. Raises `ImportError` without `prometheus-client`."
+    def __init__(self,
+                 served: Mapping[str, Served],  # by name; it is looked at again for each reading
+                 ):
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        self.registry = registry = CollectorRegistry()
+        self.texts = Counter("llmcourse_texts", "Texts by why they ended.", ["model", "reason"], registry=registry)
+        self.tokens = Counter("llmcourse_tokens", "Tokens by what was done.", ["model", "what"], registry=registry)
+        self.refused = Counter("llmcourse_refused", "Requests for which the queue was full.", registry=registry)
+        self.first, self.next, self.all = (
+            Histogram(f"llmcourse_{name}_seconds", what, ["model"], buckets=buckets, registry=registry)
+            for name, what, buckets in (("first_token", "From the request to its first token.", _WAITS),
+                                        ("next_token", "From one token to the next, mean of a text.", _STEPS),
+                                        ("text", "From the request to the end of the text.", _WAITS)))
+        for name, what in (("queue", "Texts that wait."), ("seats", "Texts that are being written.")):
+            gauge = Gauge(f"llmcourse_{name}", what, ["model"], registry=registry)
+            for model in served: gauge.labels(model).set_function(partial(_load, served, model, name))
+
+    def ended(self,
+              model: str,      # the name that was asked for
+              ticket: Ticket,  # at its end, or given up by its client
+              ) -> None:
+        "Count a text."
+        now, n = time.perf_counter(), len(ticket.tokens)
+        reads = {"read": ticket.n_prompt - ticket.n_shared, "shared": ticket.n_shared, "written": n}
+        self.texts.labels(model, ticket.finish_reason or "cancelled").inc()
+        for what, count in reads.items(): self.tokens.labels(model, what).inc(count)
+        if ticket.first_token is None: return
+        self.first.labels(model).observe(ticket.first_token - ticket.submitted)
+        if n > 1: self.next.labels(model).observe(((ticket.ended or now) - ticket.first_token) / (n - 1))
+        self.all.labels(model).observe((ticket.ended or now) - ticket.submitted)
+
+    def page(self) -> Response:
+        "The text format of Prometheus."
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+def _load(served: Mapping[str, Served], model: str, what: str) -> int:
+    engine = served[model].engine
+    return len(engine.queue) if what == "queue" else sum(map(bool, engine.seats))
+
+def _tally(served: Mapping[str, Served]) -> Tally | None:
+    try: return Tally(served)
+    except ImportError: return None
+
+# %% ../nbs/5_beyond/55_api.ipynb #e6cfefd6
+class ErrorForm:
+    "Middleware that says in OpenAI's form what `BodyLimit` refuses."
+    def __init__(self,
+                 app,  # the ASGI application, `BodyLimit` outermost
+                 ):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        start = None
+        async def translate(message):
+            nonlocal start
+            if message["type"] == "http.response.start" and message["status"] in (408, 413, 422): start = message
+            elif start is None: await send(message)
+            else:
+                status, close = start["status"], (b"connection", b"close") in start["headers"]
+                error = ApiError(400 if status == 422 else status, json.loads(message["body"])["error"],
+                                 headers={"connection": "close"} if close else None)
+                await error.answer()(scope, receive, send)
+        await self.app(scope, receive, translate)
+
 # %% ../nbs/5_beyond/55_api.ipynb #840286e6
 def api_app(models: Mapping[str, Engine | Served],     # by the name that clients ask for
             encoders: Mapping[str, Encoder] | None = None, # for /v1/embeddings, by name
             keys: Sequence[str] = (),                  # who may come in; empty: anybody
+            seconds: float | None = None,              # that a text may take, waiting included; None: no limit
             ) -> FastAPI:
     "An application in OpenAI's form, and a page to talk to the models at `/`. The engines run while it runs."
     served = {name: one if isinstance(one, Served) else Served(one) for name, one in models.items()}
-    encoders, started = dict(encoders or {}), int(time.time())
+    encoders, started, tally = dict(encoders or {}), int(time.time()), _tally(served)
 
     @asynccontextmanager
     async def lifespan(app):
-        engines = {id(one.engine): one.engine for one in served.values()}.values()
-        for engine in engines: engine.__enter__()
+        for one in served.values():
+            if not one.engine.running: one.engine.__enter__()
         yield
-        for engine in engines: await run_in_threadpool(engine.close)
+        for one in served.values(): await run_in_threadpool(one.engine.close)
 
     app = FastAPI(title="llmcourse", description="Language models in the form of OpenAI's API.", lifespan=lifespan)
     app.state.served = served
     app.add_middleware(BodyLimit)
-    _explain_errors(app)
+    app.add_middleware(ErrorForm)                     # what is added last is outermost
+    _explain_errors(app, tally)
 
-    def authorize(http: Request) -> None:
+    async def authorize(http: Request) -> None:                 # a plain function would go through a thread
         given = http.headers.get("authorization", "").removeprefix("Bearer ").encode()
         if keys and not any([hmac.compare_digest(given, key.encode()) for key in keys]):
             raise ApiError(401, "this server wants a key: Authorization: Bearer KEY", "authentication_error",
@@ -416,8 +525,18 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
         raise ApiError(404, f"there is no model {name!r} here; there are {', '.join(among) or 'none'}", param="model",
                        code="model_not_found")
 
-    async def reply(http: Request, asked: Asked, one: Served, texts: list[Text], form, logprobs: bool):
-        answer = Reply(one, Listener(one, texts), form, asked.model, logprobs, asked.stream_options.include_usage)
+    async def start(asked: Asked, texts_for: Callable) -> tuple[Served, Listener]:
+        ended = partial(tally.ended, asked.model) if tally else lambda ticket: None
+        while True:
+            one = find(asked.model, served)
+            texts = await texts_for(one)
+            try: return one, Listener(one, [replace(text, seconds=seconds) for text in texts], not asked.stream, ended)
+            except Closing:
+                if served[asked.model] is one: raise          # no other model has taken the name: the server closes
+
+    async def reply(http: Request, asked: Asked, texts_for: Callable, form, logprobs: bool):
+        one, listener = await start(asked, texts_for)
+        answer = Reply(one, listener, form, asked.model, logprobs, asked.stream_options.include_usage)
         headers = {"x-request-id": answer.id}
         if asked.stream:
             return StreamingResponse(answer.events(), media_type="text/event-stream",
@@ -437,20 +556,20 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
 
     @app.post("/v1/completions", dependencies=[Depends(authorize)])
     async def complete(asked: CompletionRequest, http: Request):
-        one = find(asked.model, served)
-        prompts = [one.encode(prompt) for prompt in asked.prompts()]
-        texts = asked.texts(prompts, asked.max_tokens, logprobs=asked.logprobs, adapter=one.adapter)
-        return await reply(http, asked, one, texts, CompletionForm, asked.logprobs is not None)
+        async def texts_for(one: Served) -> list[Text]:
+            prompts = [one.encode(prompt) for prompt in asked.prompts()]
+            return asked.texts(prompts, asked.max_tokens, logprobs=asked.logprobs, adapter=one.adapter)
+        return await reply(http, asked, texts_for, CompletionForm, asked.logprobs is not None)
 
     @app.post("/v1/chat/completions", dependencies=[Depends(authorize)])
     async def chat(asked: ChatRequest, http: Request):
-        one = find(asked.model, served)
-        ids = one.encode_chat([message.plain() for message in asked.messages])
-        limit, more = asked.limit or one.engine.context, {"adapter": one.adapter}
-        if asked.logprobs: more["logprobs"] = asked.top_logprobs
-        texts = asked.texts([ids], limit, **more)
-        if asked.response_format.type == "json_schema": texts = await run_in_threadpool(_with_form, asked, one, texts)
-        return await reply(http, asked, one, texts, ChatForm, asked.logprobs)
+        async def texts_for(one: Served) -> list[Text]:
+            ids = one.encode_chat([message.plain() for message in asked.messages])
+            more = {"adapter": one.adapter} | ({"logprobs": asked.top_logprobs} if asked.logprobs else {})
+            texts = asked.texts([ids], asked.limit or one.engine.context, **more)
+            if asked.response_format.type != "json_schema": return texts
+            return await run_in_threadpool(_with_form, asked, one, texts)
+        return await reply(http, asked, texts_for, ChatForm, asked.logprobs)
 
     @app.post("/v1/embeddings", dependencies=[Depends(authorize)])
     async def embeddings(asked: EmbeddingRequest):
@@ -468,6 +587,11 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
                         "waiting": len(one.engine.queue)} for name, one in served.items()}
         return {"status": "ok", "models": about}
 
+    @app.get("/metrics")
+    def metrics() -> Response:
+        if tally: return tally.page()
+        raise ApiError(501, "counting needs prometheus-client: pip install 'llmcourse[monitoring]'", "server_error")
+
     @app.get("/", response_class=HTMLResponse)
     async def page() -> str:
         kinds = [{"id": name, "chat": bool(one.tokenizer.chat_template)} for name, one in served.items()]
@@ -479,11 +603,9 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
 def _with_form(asked: ChatRequest, one: Served, texts: list[Text]) -> list[Text]:
     "The same texts, each bound to the schema that was asked for."
     if asked.response_format.json_schema is None: raise ValueError("response_format lacks json_schema")
-    bound = [copy.copy(text) for text in texts]
-    for text in bound: object.__setattr__(text, "logits_processor", one.form(asked.response_format.json_schema.form))
-    return bound
+    return [replace(text, logits_processor=one.form(asked.response_format.json_schema.form)) for text in texts]
 
-def _explain_errors(app: FastAPI) -> None:
+def _explain_errors(app: FastAPI, tally: Tally | None) -> None:
     "Whatever goes wrong is answered in one form."
     @app.exception_handler(ApiError)
     async def known(http: Request, error: ApiError): return error.answer()
@@ -498,6 +620,7 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Overloaded)
     async def busy(http: Request, error: Overloaded):
+        if tally: tally.refused.inc()
         after = {"retry-after": str(max(1, round(error.retry_after)))}
         return ApiError(429, str(error), "rate_limit_error", code="overloaded", headers=after).answer()
 
@@ -506,6 +629,25 @@ def _explain_errors(app: FastAPI) -> None:
         said = {404: f"there is nothing at {http.url.path}; /docs lists the addresses",
                 405: f"{http.url.path} takes no {http.method}"}.get(error.status_code, str(error.detail))
         return ApiError(error.status_code, said, headers=error.headers).answer()
+
+# %% ../nbs/5_beyond/55_api.ipynb #5cc7f770
+def swap(app: FastAPI,           # from `api_app`, running
+         name: str,              # that clients ask for
+         model: Engine | Served, # who answers from now on
+         patience: float = 600,  # seconds that the texts of the old one may still take
+         ) -> Served:            # who answered before; its engine is stopped if no other name uses it
+    "Give a name to another model without a failed request. Raises `ValueError` for an unknown name or a broken model."
+    served, new = app.state.served, model if isinstance(model, Served) else Served(model)
+    if name not in served: raise ValueError(f"nothing is served as {name!r}; there are {', '.join(served)}")
+    if fresh := not new.engine.running: new.engine.__enter__()
+    trial = new.engine.submit(Text([0], 1, adapter=new.adapter))     # every model knows token 0
+    trial.done.wait(patience)
+    if trial.finish_reason not in ("stop", "length"):
+        if fresh: new.engine.close(0)
+        raise ValueError(f"the new model cannot write ({trial.error or 'it took too long'}); {name!r} stays as it was")
+    old, served[name] = served[name], new
+    if all(one.engine is not old.engine for one in served.values()): old.engine.close(patience)
+    return old
 
 # %% ../nbs/5_beyond/55_api.ipynb #a1613d53
 def open_model(name: str,                              # of the catalogue, or a checkpoint folder
@@ -549,10 +691,11 @@ def serve_api(names: Sequence[str] = ("course-gpt",),  # of the catalogue, or ch
               port: int = 8000,                        # where to listen
               slots: int = 16,                         # texts at a time
               keys: Sequence[str] = (),                # who may come in; empty: anybody
+              seconds: float | None = None,            # that a text may take, waiting included; None: no limit
               run: Callable = uvicorn.run,             # what runs the application, until Ctrl-C
               ) -> None:
     "Serve language models in OpenAI's form until Ctrl-C. Raises what `open_models` raises."
-    app = api_app(*open_models(names, adapters, slots), keys)
+    app = api_app(*open_models(names, adapters, slots), keys, seconds)
     print(f"talk to {', '.join(app.state.served) or 'nobody'} at http://{host}:{port}, "
           f"or set base_url to http://{host}:{port}/v1")
     run(app, host=host, port=port, timeout_graceful_shutdown=30)

@@ -23,7 +23,7 @@ from .sampling import GREEDY, Sampling, draw
 
 # %% auto #0
 __all__ = ['MIN_SHARED', 'SlotCache', 'SlotRows', 'SlotLayer', 'reader_of', 'Request', 'choose', 'held_back', 'StopText', 'Piece',
-           'Ticket', 'shared_beginning', 'Engine']
+           'Ticket', 'shared_beginning', 'Closing', 'Engine']
 
 # %% ../nbs/5_beyond/54_engine.ipynb #103ac564
 class SlotCache:
@@ -145,8 +145,11 @@ class Request:
     logprobs: int | None = None                # log-probabilities of each token and of so many of the likeliest
     logits_processor: Callable | None = None   # from ids (1, time) and logits (1, vocab_size) to logits
     adapter: str = ""                          # which adapter of the model writes; "": the model itself
+    seconds: float | None = None               # from the submission; the text ends when they are over. None: no limit
 
     def __post_init__(self):
+        if self.seconds is not None and not self.seconds > 0:
+            raise ValueError(f"seconds is {self.seconds}; give a number above 0, or None for no limit")
         if self.max_new_tokens < 1: raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
         if isinstance(self.stop, str) or not all(self.stop):
             raise ValueError(f"stop is {self.stop!r}; give a list of texts, none of them empty")
@@ -206,7 +209,7 @@ class Piece:
     "What an engine tells of a text: some more of it, or why it ended."
     text: str = ""                    # new text, often empty inside a character or a possible stop string
     logprobs: tuple = ()              # (token, its log-probability, [(token, log-probability), ...]) of new tokens
-    finish_reason: str | None = None  # at the end: stop, length, cancelled or error
+    finish_reason: str | None = None  # at the end: stop, length, time, cancelled or error
 
 class Ticket:
     "One request on its way: its tokens, its text, and what became of it."
@@ -234,6 +237,12 @@ class Ticket:
         "The tokens that were written, without the one that ended the text."
         return self.ids[self.n_prompt:]
 
+    @property
+    def gone(self) -> str:
+        "Why nobody waits for this text any more: cancelled or time; empty if somebody does."
+        late = self.request.seconds is not None and time.perf_counter() > self.submitted + self.request.seconds
+        return "cancelled" if self.cancelled else "time" if late else ""
+
     def cancel(self) -> None:
         "Ask the engine to stop; it does so before its next step."
         self.cancelled = True
@@ -251,7 +260,7 @@ class Ticket:
         elif len(self.tokens) == self.most: self.finish("length")
 
     def finish(self,
-               reason: str,                    # stop, length, cancelled or error
+               reason: str,                    # stop, length, time, cancelled or error
                error: Exception | None = None, # what went wrong
                ) -> None:
         "End the text; what waited for the rest of a stop string is shown."
@@ -286,6 +295,9 @@ def shared_beginning(one: Sequence[int],    # token ids
 MIN_SHARED = 8      # a shorter common beginning is read again: it costs less than to look after
 
 # %% ../nbs/5_beyond/54_engine.ipynb #a9e7f2c0
+class Closing(Overloaded):
+    "The engine takes no more requests; another one may have taken its place."
+
 class Engine:
     """Writes many texts at the same time; each may come and go between two steps.
 
@@ -322,7 +334,7 @@ class Engine:
         _check_prompt(request.prompt, self.context, self.vocab_size)
         ticket = Ticket(request, self.tokenizer, self.ends, self.context, tell)
         with self.lock:
-            if self.closing: raise Overloaded("the engine is closing and takes no more requests", 10)
+            if self.closing: raise Closing("the engine is closing and takes no more requests", 10)
             if len(self.queue) >= self.max_queue:
                 wait = max(1.0, round(len(self.queue) * self.typical / len(self.seats), 1))
                 raise Overloaded(f"{len(self.queue)} texts are waiting already; try again in {wait:g} s", wait)
@@ -351,6 +363,11 @@ class Engine:
             tickets.append(self.submit(request))
         while self.step(): pass
         return tickets
+
+    @property
+    def running(self) -> bool:
+        "Whether a thread takes the steps."
+        return self.thread is not None and self.thread.is_alive()
 
     def __enter__(self) -> Engine:
         self.closing = False
@@ -383,11 +400,12 @@ class Engine:
 def _drop(engine: Engine) -> None:
     "End the texts that nobody waits for any more."
     with engine.lock:
-        gone = [ticket for ticket in engine.queue if ticket.cancelled]
-        engine.queue = deque(ticket for ticket in engine.queue if not ticket.cancelled)
-    for ticket in gone: ticket.finish("cancelled")
+        waiting = [(ticket, ticket.gone) for ticket in engine.queue]
+        engine.queue = deque(ticket for ticket, reason in waiting if not reason)
+    for ticket, reason in waiting:
+        if reason: ticket.finish(reason)
     for ticket in engine.seats:
-        if ticket and ticket.cancelled: _end(engine, ticket, "cancelled")
+        if ticket and (reason := ticket.gone): _end(engine, ticket, reason)
 
 def _end(engine: Engine, ticket: Ticket, reason: str | None = None, error: Exception | None = None) -> None:
     "Free the slot of a text; what it holds may serve a later one."

@@ -1,4 +1,5 @@
 """The API in front of a language model: a small one from the command line, Qwen when asked, the page in a browser."""
+import asyncio
 import json
 import re
 import signal
@@ -15,7 +16,7 @@ from test_browser import BROWSER, IMPACTS, REQUIRED
 from test_browser import browser                                        # noqa: F401, the fixture
 from test_chat import folder                                            # noqa: F401, the fixture
 
-from llmcourse.api import Served, api_app
+from llmcourse.api import Served, api_app, swap
 from llmcourse.chat import open_chat, write_ids
 from llmcourse.engine import Engine, Request
 from llmcourse.sampling import GREEDY, Sampling
@@ -87,6 +88,67 @@ def test_clients_that_hang_up_leave_nothing_behind(program):
     child.send_signal(signal.SIGTERM)
     child.wait(timeout=20)
     assert "Traceback" not in child.stdout.read()
+
+
+def test_a_swap_under_streams_fails_no_request(folder):                # noqa: F811
+    opened = open_chat(folder)
+    first, then = Engine(*opened, slots=3, max_queue=200), Engine(*opened, slots=3, max_queue=200)
+    app, done, stop = api_app({"small": first}), [], asyncio.Event()
+    async def client(number, openai_client):
+        while not stop.is_set():
+            if number % 2:
+                pieces = [chunk async for chunk in await openai_client.chat.completions.create(
+                    model="small", messages=HELLO, max_tokens=40, stream=True)]
+                done.append(pieces[-1].choices[0].finish_reason)
+            else:
+                said = await openai_client.chat.completions.create(model="small", messages=HELLO, max_tokens=40)
+                done.append(said.choices[0].finish_reason)
+    async def load(address):
+        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as openai_client:
+            clients = [asyncio.create_task(client(number, openai_client)) for number in range(6)]
+            while len(done) < 6: await asyncio.sleep(0.02)
+            await asyncio.to_thread(swap, app, "small", then)
+            wanted = len(done) + 12
+            while len(done) < wanted and not any(task.done() for task in clients): await asyncio.sleep(0.02)
+            stop.set()
+            await asyncio.gather(*clients)                              # raises what any request raised
+    with running_server(app) as address: asyncio.run(load(address))
+    assert set(done) == {"length"} and not first.running and first.steps > 0 and then.steps > 0
+
+
+def test_what_is_too_large_is_refused_in_the_form_that_clients_know(folder):    # noqa: F811
+    with running_server(api_app({"small": Engine(*open_chat(folder), slots=1)})) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        with pytest.raises(openai.APIStatusError) as refused:
+            client.completions.create(model="small", prompt="a" * 2_100_000)
+        for _ in range(3):
+            with pytest.raises(openai.NotFoundError): client.completions.create(model=f"no {_}", prompt="a")
+        page = httpx.get(f"{address}/metrics").text
+    assert refused.value.status_code == 413 and "more than the limit" in refused.value.body["message"]
+    assert refused.value.body["type"] == "invalid_request_error" and "no 1" not in page and 'model="small"' in page
+
+
+def test_adapters_of_one_base_write_in_one_batch_by_name(folder):       # noqa: F811
+    import torch
+    from peft import LoraConfig, get_peft_model
+    model, tokenizer = open_chat(folder, "fp32")
+    torch.nn.init.normal_(model.lm_head.weight, std=0.5)
+    shape = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    several = get_peft_model(model, shape, "one")
+    several.add_adapter("two", shape)
+    engine = Engine(several, tokenizer, slots=6, context=256)
+    names = {"base": "", "one": "one", "two": "two"}
+    async def ask(address):
+        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none") as client:
+            told = await asyncio.gather(*(client.completions.create(model=name, prompt="Hello", max_tokens=12,
+                                                                    temperature=0) for name in [*names] * 2))
+        return [answer.choices[0].text for answer in told]
+    app = api_app({name: Served(engine, adapter) for name, adapter in names.items()})
+    with running_server(app) as address: texts = asyncio.run(ask(address))
+    prompt = tokenizer("Hello")["input_ids"]
+    alone = [Engine(several, tokenizer, slots=1, context=256).run([Request(prompt, 12, adapter=adapter)])[0].text
+             for adapter in names.values()]
+    assert texts == alone * 2 and len(set(alone)) == 3
 
 
 @needs("qwen")

@@ -136,7 +136,8 @@ Which numbers are read back? Give a list of four.""",
         mistakes=(
             Mistake([0.5, -1.0, 0.1, 127.0], "Nothing was lost here. The scale is 127 / 127 = 1, and whole numbers "
                     "times 1 cannot give 0.1."),
-            Mistake([1.0, -1.0, 0.0, 127.0], "Halves go to the even neighbour: numpy, PyTorch and ONNX round 0.5 to 0."),
+            Mistake([1.0, -1.0, 0.0, 127.0], "Halves go to the even neighbour: numpy, PyTorch and ONNX round 0.5 to "
+                                             "0."),
             Mistake([0.0, -1.0, 0.0, 1.0], "The scale belongs to the row: 127 is stored as 127 and read back times 1."),
         ),
         hints=("The largest absolute value decides the scale. What is it, divided by 127?",
@@ -144,15 +145,17 @@ Which numbers are read back? Give a list of four.""",
     ),
     Exercise(
         title="Absmax by output channel",
-        task="""Store a matrix (outputs, inputs) as int8, with one scale for each *output*: the largest absolute value of
-its row becomes 127 or -127. Return the whole numbers (int8) and the scales, of shape (outputs, 1). No row is all zeros.""",
+        task="""Store a matrix (outputs, inputs) as int8, with one scale for each *output*: the largest absolute
+value of its row becomes 127 or -127. Return the whole numbers (int8) and the scales, of shape (outputs, 1). No row
+is all zeros.""",
         solution=absmax,
         imports="import numpy as np",
         mistakes=(
             Mistake(_one_scale, "All rows share one scale, that of the largest weight. Small rows lose nearly all."),
-            Mistake(_by_input, "The scale belongs to a column here. Inputs are summed over, so a scale of theirs cannot "
-                    "be taken out of the sum."),
-            Mistake(_largest_signed, "The largest *signed* value decides here. A large negative weight is then cut off."),
+            Mistake(_by_input, "The scale belongs to a column here. Inputs are summed over, so a scale of theirs "
+                    "cannot be taken out of the sum."),
+            Mistake(_largest_signed, "The largest *signed* value decides here. A large negative weight is then cut "
+                                     "off."),
             Mistake(_cuts_off, "A cast to int8 cuts the fraction off: 2.9 becomes 2. Round first."),
         ),
         inputs=_draw_weight,
@@ -180,15 +183,15 @@ multiplied and summed in whole numbers, and only then scaled back. The function 
     ),
     Exercise(
         title="Will it run on this batch",
-        task="""A program was exported from an example. Write whether it takes a batch of a given shape. `axes` holds, for
-each dynamic axis, the least and the most it may be (both included), such as `{1: (1, 16)}`; an axis that is not in it
-must be exactly as in the example.""",
+        task="""A program was exported from an example. Write whether it takes a batch of a given shape. `axes`
+holds, for each dynamic axis, the least and the most it may be (both included), such as `{1: (1, 16)}`; an axis that
+is not in it must be exactly as in the example.""",
         solution=fits,
         mistakes=(
             Mistake(_only_dynamic, "Axes that are not dynamic are ignored. They are constants of the program: the "
                     "example's size, and no other."),
-            Mistake(_example_is_most, "The example bounds the sizes here. It only shows how to compute; the bounds are in "
-                    "`axes`."),
+            Mistake(_example_is_most, "The example bounds the sizes here. It only shows how to compute; the bounds "
+                    "are in `axes`."),
             Mistake(_below_most, "The largest size itself is refused. A context of 16 tokens takes 16 tokens."),
             Mistake(_anything_dynamic, "A dynamic axis has bounds too: beyond the context there are no positions."),
         ),
@@ -201,13 +204,13 @@ must be exactly as in the example.""",
         title="May this card go out",
         kind="decide",
         task="""Decide whether a card may be published: list what is wrong with it, in this order. `license` and
-`language` if the card's `data` leave them empty; `stale` if the evaluation is of another `fingerprint` than the model's;
-then for each metric of `evaluation["measured"]`, by name, `missing NAME` or `wrong NAME` if `data["results"]` lacks it or
-says another number. An empty list means: publish.""",
+`language` if the card's `data` leave them empty; `stale` if the evaluation is of another `fingerprint` than the
+model's; then for each metric of `evaluation["measured"]`, by name, `missing NAME` or `wrong NAME` if
+`data["results"]` lacks it or says another number. An empty list means: publish.""",
         solution=card_faults,
         mistakes=(
-            Mistake(_trusts_file, "The evaluation is compared with itself. What counts is the model in the folder: after "
-                    "a new training an old evaluation is stale."),
+            Mistake(_trusts_file, "The evaluation is compared with itself. What counts is the model in the folder: "
+                    "after a new training an old evaluation is stale."),
             Mistake(_keys_only, "The numbers are not compared. A card that was typed by hand has all the names and an "
                     "old value."),
             Mistake(_stops_at_first, "It stops at the first fault; whoever mends the card would have to ask again for "
@@ -235,7 +238,8 @@ QUESTIONS = [
                      "Each weight has 8 bits either way; a few scales are added."),
                     ("Because the rows are multiplied one by one",
                      "They are multiplied together. The scale of an output is applied after the sum."))),
-    Question("Int8 changed 3 % of the labels, and the interval of the macro-F1 difference is -0.02 to +0.01. What is true?",
+    Question("Int8 changed 3 % of the labels, and the interval of the macro-F1 difference is -0.02 to +0.01. What is "
+             "true?",
              right=("The macro-F1 may be a little lower; these sentences cannot tell it from no change",
                     "The interval holds 0 and also losses up to 0.02. More validation sentences would narrow it."),
              wrong=(("Int8 costs nothing, since the interval holds 0",
@@ -244,7 +248,8 @@ QUESTIONS = [
                      "Labels changed in both directions. Some that were wrong became right."))),
     Question("`model.onnx` lies in a checkpoint folder that was trained again yesterday. What goes wrong?",
              right=("The file answers with the old weights, and every test of the new ones passes",
-                    "Nothing fails loudly. That is why the fingerprint is in the file and is compared when it is opened."),
+                    "Nothing fails loudly. That is why the fingerprint is in the file and is compared when it is "
+                    "opened."),
              wrong=(("ONNX Runtime refuses the file, since the weights do not fit",
                      "The file holds its own weights. It does not look at the folder."),
                     ("Nothing, since the tokenizer is the same",

@@ -132,15 +132,18 @@ def compare_queues() -> dict:
     "The mean wait with one queue for two servers, with a queue each, and which to choose."
     rng = np.random.default_rng(0)
     arrivals, services = rng.exponential(0.5, 40_000).cumsum(), rng.exponential(0.8, 40_000)
-    free, shared = [0.0, 0.0], []
-    for arrival, service in zip(arrivals, services):
-        first = free.index(min(free))
-        start = max(arrival, free[first])
-        shared.append(start - arrival)
-        free[first] = start + service
     coin = rng.integers(2, size=len(arrivals))
-    each = [w for k in (0, 1) for w in waits(arrivals[coin == k].tolist(), services[coin == k].tolist())]
-    found = {"one queue": float(np.mean(shared)), "a queue each": float(np.mean(each))}
+
+    def mean(chosen, servers):
+        free, found = [0.0] * servers, []
+        for arrival, service in zip(arrivals[chosen], services[chosen]):
+            first = free.index(min(free))
+            start = max(arrival, free[first])
+            found.append(start - arrival)
+            free[first] = start + service
+        return float(np.mean(found))
+
+    found = {"one queue": mean(coin >= 0, 2), "a queue each": (mean(coin == 0, 1) + mean(coin == 1, 1)) / 2}
     return found | {"choose": min(found, key=found.get)}
 
 
@@ -161,11 +164,12 @@ EXERCISES = [
 second, then 19 a second. What is the mean wait in ms at each rate? Work it out by hand and give a list of three.""",
         solution=[25.0, 100.0, 475.0],
         mistakes=(
-            Mistake([50.0, 200.0, 950.0], "That is the wait for service times that scatter like an exponential. Here they "
-                    "are all the same: v = 0 halves it."),
-            Mistake([0.0, 0.0, 0.0], "Nobody would wait if requests came evenly. They come at random, so some come close "
-                    "together."),
-            Mistake([75.0, 150.0, 525.0], "The time of the work itself is in there. The wait ends when the work begins."),
+            Mistake([50.0, 200.0, 950.0], "That is the wait for service times that scatter like an exponential. Here "
+                    "they are all the same: v = 0 halves it."),
+            Mistake([0.0, 0.0, 0.0], "Nobody would wait if requests came evenly. They come at random, so some come "
+                    "close together."),
+            Mistake([75.0, 150.0, 525.0], "The time of the work itself is in there. The wait ends when the work "
+                                          "begins."),
             Mistake([25.0, 40.0, 47.5], "The wait does not grow in proportion to the rate: it is rho / (1 - rho) times "
                     "half of 50 ms."),
         ),
@@ -174,11 +178,12 @@ second, then 19 a second. What is the mean wait in ms at each rate? Work it out 
     ),
     Exercise(
         title="The recursion of a queue",
-        task="""Write what you did by hand: how long each request waits at one server, first come, first served. A server
-that is idle starts at once, when the request comes.""",
+        task="""Write what you did by hand: how long each request waits at one server, first come, first served. A
+server that is idle starts at once, when the request comes.""",
         solution=waits,
         mistakes=(
-            Mistake(_never_idle, "The time at which the server is free only adds up the work, as if it had never been idle."),
+            Mistake(_never_idle, "The time at which the server is free only adds up the work, as if it had never been "
+                                 "idle."),
             Mistake(_with_service, "The work itself is counted. A wait ends when the work begins."),
             Mistake(_only_neighbour, "Each request looks only at the one before it, as if that one had not waited."),
             Mistake(_negative, "Some waits are negative: who comes to an idle server waits 0, and not less."),
@@ -190,15 +195,18 @@ that is idle starts at once, when the request comes.""",
     Exercise(
         title="The mean wait",
         kind="mend",
-        task="""The formula of Pollaczek and Khinchine for one server: rho / (1 - rho) times (1 + v squared) / 2 times the
-service time, and infinity if the server cannot keep up. The function below gives waits below zero for some loads. Mend it.""",
+        task="""The formula of Pollaczek and Khinchine for one server: rho / (1 - rho) times (1 + v squared) / 2
+times the service time, and infinity if the server cannot keep up. The function below gives waits below zero for some
+loads. Mend it.""",
         solution=mean_wait,
         imports="import math",
         mistakes=(
-            Mistake(_below_zero, "Above a utilisation of 1 the formula turns negative. The queue then grows without end."),
+            Mistake(_below_zero, "Above a utilisation of 1 the formula turns negative. The queue then grows without "
+                                 "end."),
             Mistake(_no_half, "The half is missing: that is twice the wait."),
             Mistake(_not_squared, "The variation enters squared."),
-            Mistake(_in_system, "The service time is added; that is the time in the system, and the wait was asked for."),
+            Mistake(_in_system, "The service time is added; that is the time in the system, and the wait was asked "
+                                "for."),
         ),
         inputs=_draw_load,
         hints=("What is the utilisation when the formula gives a negative number?",
@@ -206,16 +214,16 @@ service time, and infinity if the server cannot keep up. The function below give
     ),
     Exercise(
         title="How many, with one to spare",
-        task="""Return the fewest replicas such that none is busier than `most_busy` on average, even when `gone` of them
-are lost.""",
+        task="""Return the fewest replicas such that none is busier than `most_busy` on average, even when `gone` of
+them are lost.""",
         solution=replicas,
         imports="import math",
         mistakes=(
             Mistake(_no_spare, "Nothing is left for a loss: when one goes, the others are busier than allowed."),
             Mistake(_rounds_down, "Part of a replica was cut off. Two and a half replicas are three."),
             Mistake(_full, "The replicas would be busy all the time, and the queue would grow without end."),
-            Mistake(_spare_inside, "The spare ones are divided by the utilisation too, as if they carried load of their "
-                    "own."),
+            Mistake(_spare_inside, "The spare ones are divided by the utilisation too, as if they carried load of "
+                    "their own."),
         ),
         inputs=_draw_service,
         hints=("The work alone fills `rate * seconds` replicas. At utilisation `most_busy` it takes more.",
@@ -223,16 +231,17 @@ are lost.""",
     ),
     Exercise(
         title="Ask again, or not",
-        task="""A balancer tries replicas in turn. A try is `refused` (nothing was sent), `broken` (the request was sent,
-then the connection broke) or `answer`. A refused one may always be tried again, a broken one only if the path is in
-`SAFE`. Return what the client gets, `"answer"` or `"error"`, and how many tries were made.""",
+        task="""A balancer tries replicas in turn. A try is `refused` (nothing was sent), `broken` (the request was
+sent, then the connection broke) or `answer`. A refused one may always be tried again, a broken one only if the path
+is in `SAFE`. Return what the client gets, `"answer"` or `"error"`, and how many tries were made.""",
         solution=send,
         imports='SAFE = {"/predict", "/healthz", "/readyz", "/quality"}     # asking twice is as good as asking once',
         mistakes=(
-            Mistake(_always_again, "Feedback was sent again after a broken connection. The first replica may have stored "
-                    "it: it would count twice."),
+            Mistake(_always_again, "Feedback was sent again after a broken connection. The first replica may have "
+                    "stored it: it would count twice."),
             Mistake(_never_again, "Only one replica is asked. The others are there to answer when it does not."),
-            Mistake(_fears_refusal, "A refused connection has sent nothing, so even feedback may go to another replica."),
+            Mistake(_fears_refusal, "A refused connection has sent nothing, so even feedback may go to another "
+                                    "replica."),
             Mistake(_counts_from_zero, "The first try counts as one."),
         ),
         inputs=_draw_tries,
@@ -243,9 +252,10 @@ then the connection broke) or `answer`. A refused one may always be tried again,
     Exercise(
         title="One line or two",
         kind="decide",
-        task="""Two servers, exponential service times of 0.8 s on average, 2 requests a second at random (gaps of 0.5 s on
-average, exponential). Simulate at least 40,000 requests with *one queue* for both, and with *a queue each*, a coin tossed
-for each request. Return a dictionary: the mean wait under `"one queue"` and `"a queue each"`, and which to `"choose"`.""",
+        task="""Two servers, exponential service times of 0.8 s on average, 2 requests a second at random (gaps of
+0.5 s on average, exponential). Simulate at least 40,000 requests with *one queue* for both, and with *a queue each*,
+a coin tossed for each request. Return a dictionary: the mean wait under `"one queue"` and `"a queue each"`, and
+which to `"choose"`.""",
         stub='answer = {"one queue": ..., "a queue each": ..., "choose": ...}',
         solution=compare_queues,
         imports="import numpy as np",
@@ -253,7 +263,8 @@ for each request. Return a dictionary: the mean wait under `"one queue"` and `"a
         mistakes=(
             Mistake({"one queue": 0.0, "a queue each": 0.0, "choose": "one queue"}, "with a queue each, a server is"),
             Mistake({"one queue": 3.2, "a queue each": 3.2, "choose": "one queue"}, "with one queue a request takes"),
-            Mistake({"one queue": 1.4, "a queue each": 3.2, "choose": "a queue each"}, "one of the two waits less than"),
+            Mistake({"one queue": 1.4, "a queue each": 3.2, "choose": "a queue each"}, "one of the two waits less "
+                     "than"),
         ),
         hints=("For one queue keep two numbers, when each server is free; a request takes the smaller.",
                "For a queue each, split arrivals and services by a coin and use one server for each half."),

@@ -1,6 +1,6 @@
 """What does int8 cost? Classifiers exported to ONNX, their weights in 32 bits and in 8: bytes, labels and macro-F1.
 
-Usage: python experiments/packaging.py [--out FILE]      some minutes; a run that was begun goes on
+Usage: python experiments/int8.py [--out FILE]      some minutes; a run that was begun goes on
 
 Two bodies, MiniLM (mean-pooled) and the course's GPT (last token), stay frozen; a logistic regression on half of the
 training reviews, drawn by the seed, is the head. All are judged on the validation sentences: the exported program, int8
@@ -89,13 +89,13 @@ def measure(model, tokenizer, validation) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=MEASURED/"packaging.json")
+    parser.add_argument("--out", type=Path, default=MEASURED/"int8.json")
     out = parser.parse_args().out
     reviews = clean(load_data("amazon"))[0]
     train, validation = reviews["train"], reviews["validation"]
     settings = {"sentences": len(validation), "reviews": len(set(validation["group"]))}
     rows = rows_begun(out, settings, parser)
-    about = provenance("python experiments/packaging.py", SEEDS, **settings) | {"precision": "fp32"}
+    about = provenance("python experiments/int8.py", SEEDS, **settings) | {"precision": "fp32"}
     for name, make in {"course GPT": course_gpt, "MiniLM": minilm}.items():
         todo = [seed for seed in SEEDS if not any(row["model"] == name and row["seed"] == seed for row in rows)]
         if not todo: continue

@@ -1,6 +1,6 @@
 """A classifier in PyTorch, exported to ONNX, and as int8: time a batch, as ratios within a round.
 
-Usage: python bench/packaging.py [ROUNDS]      two minutes; nine rounds unless told
+Usage: python bench/export.py [ROUNDS]      two minutes; nine rounds unless told
 
 One thread each. Batches of one and of 32 validation sentences, for the course's GPT and for MiniLM with heads that
 nobody trained. The table gives the median of the ratios to PyTorch: below 1 is faster.
@@ -12,9 +12,9 @@ from statistics import median
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent/"experiments"))
+sys.path.append(str(Path(__file__).resolve().parent.parent/"experiments"))
 from _timing import seconds
-from packaging import course_gpt, minilm
+from int8 import course_gpt, minilm
 
 from llmcourse.data import LABELS, load_data
 from llmcourse.packaging import export_onnx, open_onnx, quantize_onnx

@@ -10,13 +10,14 @@ Half-way one replica hangs (SIGSTOP), as one does that runs out of memory, and h
 import argparse
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import re
+import runpy
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -36,35 +37,46 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def wait_for(address: str, process: subprocess.Popen, seconds: float = 120) -> None:
-    "Until the address answers. Raises `RuntimeError` if the process ends or nothing comes."
+def wait_for(address: str, alive, seconds: float = 300) -> None:
+    "Until the address answers. Raises `RuntimeError` if what should answer is not alive, or nothing comes."
     end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
+    while time.monotonic() < end and alive():
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(address, timeout=2).is_success: return
+            if httpx.get(address, timeout=5).is_success: return
         time.sleep(0.1)
-    raise RuntimeError(f"{address} does not answer; its process says {process.poll()}")
+    raise RuntimeError(f"{address} does not answer; it {'is slow' if alive() else 'has ended'}")
+
+
+def serve(told: dict, log: Path) -> None:
+    "What a replica's process does: deploy/replica.py in this environment, what it says in a file."
+    import torch
+    os.environ |= told
+    torch.set_num_threads(1)
+    with open(log, "w") as file:
+        for stream in (1, 2): os.dup2(file.fileno(), stream)
+    runpy.run_path(str(ROOT/"deploy"/"replica.py"), run_name="__main__")
 
 
 @contextlib.contextmanager
 def replicas(checkpoint: Path, folder: Path, count: int = 2):
-    "Replicas as processes, each with a record of its own: pairs of process and port."
-    started = []
+    """Replicas as processes, each with a record of its own: pairs of process and port.
+
+    They are forked from this process, which has opened the libraries, so that they start at once."""
+    import llmcourse.monitoring  # noqa: F401
+    fork, started = multiprocessing.get_context("fork"), []
     try:
         for i in range(count):
             port = free_port()
             told = {"LLMCOURSE_MODEL": str(checkpoint), "LLMCOURSE_DATABASE": str(folder/f"record-{i}.db"),
-                    "LLMCOURSE_HOST": "127.0.0.1", "LLMCOURSE_PORT": str(port), "LLMCOURSE_FORCE": "1",
-                    "OMP_NUM_THREADS": "1"}
-            with open(folder/f"replica-{i}.log", "w") as log:
-                started.append((subprocess.Popen([sys.executable, "-W", "ignore", ROOT/"deploy"/"replica.py"],
-                                                 env=os.environ | told, stdout=log, stderr=log), port))
-        for process, port in started: wait_for(f"http://127.0.0.1:{port}/readyz", process)
+                    "LLMCOURSE_HOST": "127.0.0.1", "LLMCOURSE_PORT": str(port), "LLMCOURSE_FORCE": "1"}
+            started.append((fork.Process(target=serve, args=(told, folder/f"replica-{i}.log")), port))
+            started[-1][0].start()
+        for process, port in started: wait_for(f"http://127.0.0.1:{port}/readyz", process.is_alive)
         yield started
     finally:
         for process, _ in started:
             process.kill()
-            process.wait()
+            process.join()
 
 
 @contextlib.contextmanager
@@ -76,7 +88,7 @@ def balancer(config: str, ports: list[int], folder: Path):
     with open(folder/"nginx.log", "w") as log:
         running = subprocess.Popen(["nginx", "-c", file, "-e", folder/"start.log", "-g", "daemon off;"], stderr=log)
     try:
-        wait_for(f"http://127.0.0.1:{port}/balancer", running)
+        wait_for(f"http://127.0.0.1:{port}/balancer", lambda: running.poll() is None)
         yield f"http://127.0.0.1:{port}"
     finally:
         running.send_signal(signal.SIGQUIT)
@@ -84,7 +96,7 @@ def balancer(config: str, ports: list[int], folder: Path):
         except subprocess.TimeoutExpired: running.kill()
 
 
-async def load(addresses: list[str], victim: subprocess.Popen, texts: list[str]) -> list[tuple]:
+async def load(addresses: list[str], victim, texts: list[str]) -> list[tuple]:
     "Requests to the addresses in turn: seconds from the kill at which each was sent, its status (0: none), how long."
     rate, seconds = SETTINGS["rate"], SETTINGS["seconds"]
     async with httpx.AsyncClient(timeout=30) as client:
@@ -98,7 +110,7 @@ async def load(addresses: list[str], victim: subprocess.Popen, texts: list[str])
             return sent, status, time.perf_counter() - begin - sent
         async def kill():
             await asyncio.sleep(seconds / 2)
-            victim.send_signal(signal.SIGSTOP)
+            os.kill(victim.pid, signal.SIGSTOP)
             await asyncio.sleep(SETTINGS["hangs_seconds"])
             victim.kill()
             return time.perf_counter() - begin

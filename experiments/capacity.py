@@ -10,6 +10,7 @@ Half-way one replica hangs (SIGSTOP), as one does that runs out of memory, and h
 import argparse
 import asyncio
 import contextlib
+import importlib
 import multiprocessing
 import os
 import re
@@ -62,7 +63,7 @@ def replicas(checkpoint: Path, folder: Path, count: int = 2):
     """Replicas as processes, each with a record of its own: pairs of process and port.
 
     They are forked from this process, which has opened the libraries, so that they start at once."""
-    import llmcourse.monitoring  # noqa: F401
+    importlib.import_module("llmcourse.monitoring")
     fork, started = multiprocessing.get_context("fork"), []
     try:
         for i in range(count):

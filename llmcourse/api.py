@@ -43,10 +43,10 @@ from .sampling import Sampling
 from .serving import BodyLimit, problems_in_words
 
 # %% auto #0
-__all__ = ['ApiError', 'StreamOptions', 'Asked', 'CompletionRequest', 'TextPart', 'Message', 'JsonForm', 'ResponseFormat',
-           'ChatRequest', 'Served', 'joined', 'Listener', 'CompletionForm', 'ChatForm', 'Reply', 'unless_gone',
-           'EmbeddingRequest', 'Encoder', 'written_as', 'Tally', 'ErrorForm', 'api_app', 'swap', 'open_model',
-           'open_models', 'serve_api']
+__all__ = ['ApiError', 'Failure', 'Refusal', 'StreamOptions', 'Asked', 'CompletionRequest', 'TextPart', 'Message', 'JsonForm',
+           'ResponseFormat', 'ChatRequest', 'Served', 'joined', 'Listener', 'CompletionForm', 'ChatForm', 'Reply',
+           'unless_gone', 'EmbeddingRequest', 'Encoder', 'written_as', 'Tally', 'ErrorForm', 'api_app', 'swap',
+           'open_model', 'open_models', 'serve_api']
 
 # %% ../nbs/5_beyond/55_api.ipynb #588ebc57
 class ApiError(Exception):
@@ -66,6 +66,23 @@ class ApiError(Exception):
     def answer(self) -> JSONResponse:
         "The response."
         return JSONResponse(self.body, self.status, self.headers)
+
+class Failure(BaseModel):
+    "One error: a sentence, and what clients look at."
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+class Refusal(BaseModel):
+    "What is sent in place of an answer."
+    error: Failure
+
+_REFUSALS = {status: {"model": Refusal, "description": why} for status, why in {
+    400: "The request has a fault; the message names it.", 401: "A key is missing or wrong.",
+    404: "There is no such model or address.", 408: "The body came too slowly.", 413: "The body is too large.",
+    429: "Too many wait; come back after Retry-After seconds.", 500: "Writing failed.", 501: "A package is missing.",
+    503: "The server is closing.", 504: "No token was written in time."}.items()}
 
 # %% ../nbs/5_beyond/55_api.ipynb #3a523b4e
 class StreamOptions(BaseModel):
@@ -508,7 +525,8 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
         yield
         for one in served.values(): await run_in_threadpool(one.engine.close)
 
-    app = FastAPI(title="llmcourse", description="Language models in the form of OpenAI's API.", lifespan=lifespan)
+    app = FastAPI(title="llmcourse", description="Language models in the form of OpenAI's API.", lifespan=lifespan,
+                  responses=_REFUSALS)
     app.state.served = served
     app.add_middleware(BodyLimit)
     app.add_middleware(ErrorForm)                     # what is added last is outermost

@@ -395,19 +395,25 @@ class _Guard:
         if self.refused > self._told: LOG.info(json.dumps({"refused_unread": self.refused - self._told}))
         self._second, self._met, self._told = second, 1, self.refused
 
-    def admit(self, connection, now: float) -> None:
-        "Take a connection, in the place of an idle one if there are too many; close it if there is no place at all."
+    def admit(self, connection) -> None:
+        "Take a connection; close it if there is no place at all."
         self.open[connection] = None
-        if len(self.open) <= self.limits.connections: return
-        idle = next((c for c in self.open if c.is_idle() and now - c.busy_at > 1), None)
-        if idle is None and len(self.open) > 1.2 * self.limits.connections: idle = connection
-        if idle is None: return
-        del self.open[idle]
-        idle.transport.close()
+        if not self._crowded() or len(self.open) <= 1.2 * self.limits.connections: return
+        del self.open[connection]
+        connection.transport.close()
+
+    def _crowded(self) -> bool:
+        "Whether too many connections are open, once those that have been idle longest are closed."
+        surplus = len(self.open) - self.limits.connections
+        if surplus <= 0: return False
+        for connection in [c for c in self.open if c.is_idle() and c.loop.time() - c.busy_at > 0.25][:surplus]:
+            del self.open[connection]
+            connection.transport.close()
+        return len(self.open) > self.limits.connections
 
     async def __call__(self, scope, receive, send):
-        crowded = scope["type"] == "http" and len(self.open) > self.limits.connections
-        if not crowded or scope["path"] in _FOR_OPERATORS: return await self.app(scope, receive, send)
+        free = scope["type"] != "http" or scope["path"] in _FOR_OPERATORS or not self._crowded()
+        if free: return await self.app(scope, receive, send)
         self.refused += 1
         said = f"{len(self.open)} connections are open, over the limit of {self.limits.connections}; come back in 1 s"
         await _refusal(503, said, **{"retry-after": "1", "connection": "close"})(scope, receive, send)
@@ -436,7 +442,7 @@ class _TimedProtocol(AutoHTTPProtocol):
     def connection_made(self, transport):
         super().connection_made(transport)
         self.busy_at = self.loop.time()
-        self.guard.admit(self, self.busy_at)
+        self.guard.admit(self)
         self._start_clock()
 
     def data_received(self, data):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import hmac
 import json
@@ -779,6 +780,8 @@ def run_app(app: FastAPI,              # from `create_app`, or any other
     LOG.setLevel(logging.INFO)
     if not LOG.handlers: LOG.addHandler(logging.StreamHandler())
     print("listening on http://{}:{}; Ctrl-C stops it".format(*listening.getsockname()[:2]), flush=True)
+    gc.collect()
+    gc.freeze()     # a full collection looks at half a million objects of the libraries, and holds up everybody
     _Server(_config(app, log_level="error")).run(sockets=[listening])      # a refusal is no line for its log
 
 def serve(folder: str | Path,       # a classifier in checkpoint form

@@ -11,8 +11,43 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .model import Classifier, apply_rotary
+
 # %% auto #0
-__all__ = ['Overloaded', 'pick', 'Batcher']
+__all__ = ['packed_logits', 'Overloaded', 'pick', 'Batcher']
+
+# %% ../nbs/1_from_scratch/26_batching.ipynb #af38aa70
+def _attend(attention, x: Tensor, cos: Tensor, sin: Tensor, lengths: list[int], asking: Tensor | None) -> Tensor:
+    "Attention within each text of a packed row. Only the tokens `asking` look, the last of each text; None: all do."
+    q, k, v = (project(x).unflatten(-1, (-1, attention.head_dim))              # (tokens, heads, head_dim)
+               for project in (attention.q_proj, attention.k_proj, attention.v_proj))
+    q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
+    if asking is not None: q = q[asking]
+    ends = [lengths if asking is None else [1] * len(lengths), lengths, lengths]
+    texts = zip(*(z.transpose(0, 1)[None].split(n, 2) for z, n in zip((q, k, v), ends)))    # (1, heads, its tokens, ...)
+    y = [F.scaled_dot_product_attention(*text, is_causal=asking is None, enable_gqa=attention.grouped)
+         for text in texts]
+    return attention.o_proj(torch.cat(y, 2)[0].transpose(0, 1).flatten(1))     # (tokens, d_model)
+
+def packed_logits(model: Classifier,                   # in evaluation mode
+                  token_ids: Sequence[Sequence[int]],  # of each text: at least one, at most the context
+                  ) -> Tensor:                         # (texts, labels)
+    "What a classifier says of texts that lie end to end, without padding (Zhai et al. 2022)."
+    gpt, lengths, device = model.model, [len(ids) for ids in token_ids], model.score.weight.device
+    position = torch.cat([torch.arange(n, device=device) for n in lengths])
+    last = torch.tensor(lengths, device=device).cumsum(0) - 1
+    cos, sin = gpt.cos[position][:, None], gpt.sin[position][:, None]                       # (tokens, 1, head_dim)
+    x = gpt.embed_tokens(torch.tensor([i for ids in token_ids for i in ids], device=device))     # (tokens, d_model)
+    for layer in gpt.layers:
+        asking = last if layer is gpt.layers[-1] else None
+        y = _attend(layer.self_attn, layer.input_layernorm(x), cos, sin, lengths, asking)
+        x = y + (x if asking is None else x[asking])
+        x = x + layer.mlp(layer.post_attention_layernorm(x))
+    return model.score(gpt.norm(x))
 
 # %% ../nbs/1_from_scratch/26_batching.ipynb #029d3fc4
 class Overloaded(RuntimeError):
@@ -61,10 +96,12 @@ class Batcher:
                  max_queue: int = 256,             # texts that may wait
                  wait: float = 0.002,              # seconds that a text may wait for company
                  cost: Callable = len,             # how long a text is
+                 stretch: float = 2.0,             # as in `pick`; inf for a model that does not pad
                  ):
         if min(max_batch, max_queue) < 1:
             raise ValueError(f"a batch of {max_batch} and a queue of {max_queue}; both must hold at least one text")
         self.run, self.max_batch, self.max_queue, self.wait, self.cost = run, max_batch, max_queue, wait, cost
+        self.stretch = stretch
         self._changed, self._waiting, self._closed, self._thread = threading.Condition(), [], False, None
         self.batches, self.answered, self.seconds_each = 0, 0, 0.01    # the last: a guess until the first batch
 
@@ -123,7 +160,8 @@ class Batcher:
                 left = self._waiting[0].since + self.wait - time.monotonic()
                 if self._closed or left <= 0 or self.depth >= self.max_batch: break
                 self._changed.wait(left)
-            chosen = [self._waiting[i] for i in pick([item.cost for item in self._waiting], self.max_batch)]
+            costs = [item.cost for item in self._waiting]
+            chosen = [self._waiting[i] for i in pick(costs, self.max_batch, self.stretch)]
             taken = set(map(id, chosen))
             self._waiting = [item for item in self._waiting if id(item) not in taken]
             return chosen

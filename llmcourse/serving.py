@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import hmac
 import json
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -33,7 +35,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from .batching import Batcher, Overloaded
+from .batching import Batcher, Overloaded, packed_logits
 from .calibration import DecisionRule
 from .data import add_to_folder
 from .evaluation import context_of, predict_probabilities
@@ -161,6 +163,11 @@ class Predictor:
         by = "the least expected cost" if self.rule.costs else "the likeliest label"
         return f"{by} at temperature {self.rule.temperature:.3g}"
 
+    @property
+    def packs(self) -> bool:
+        "Whether texts of any length may share a batch, because nothing is padded."
+        return type(self.model) is Classifier
+
     def __call__(self, texts: list[str]) -> list[dict]:
         "For each text: label, probability of every label, whether it was cut, which rule decided. Raises `EmptyText`."
         return self.answer(self.prepare(texts))
@@ -180,13 +187,28 @@ class Predictor:
                ) -> list[dict]:            # one for each text, as from calling the predictor
         "Judge clean texts. Raises `TooLong`."
         with self.one_at_a_time:
-            lengths = [len(ids) for ids in self.tokenizer(texts)["input_ids"]]
+            token_ids = self.tokenizer(texts)["input_ids"] if texts else []
+            lengths = [len(ids) for ids in token_ids]
             if tokens is not None and max(lengths, default=0) > tokens:
                 raise TooLong(f"a text has {max(lengths):,} tokens, over the limit of {tokens:,}; send it in parts")
-            probabilities = predict_probabilities(self.model, self.tokenizer, texts)
-        answers = zip(self.rule.decide(probabilities), self.rule.calibrate(probabilities), lengths)
-        return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, map(float, p))),
-                 "truncated": length > self.context, "decided_by": self.decided_by} for label, p, length in answers]
+            probabilities = self._probabilities(texts, token_ids)
+        answers = zip(self.rule.decide(probabilities), self.rule.calibrate(probabilities).tolist(), lengths)
+        by = self.decided_by
+        return [{"label": self.labels[int(label)], "probabilities": dict(zip(self.labels, p)),
+                 "truncated": length > self.context, "decided_by": by} for label, p, length in answers]
+
+    def _probabilities(self, texts: list[str], token_ids: list[list[int]], at_once: int = 64) -> np.ndarray:
+        "One row for each text. Raises what `predict_probabilities` raises."
+        lengths, parts = [len(ids) for ids in token_ids], []
+        if self.packs and min(lengths, default=0) > 0:
+            if max(lengths) > self.context:
+                token_ids = self.tokenizer(texts, truncation=True, max_length=self.context)["input_ids"]
+            with torch.inference_mode():
+                for i in range(0, len(texts), at_once):
+                    parts.append(packed_logits(self.model, token_ids[i:i + at_once]).softmax(-1).cpu().numpy())
+            probabilities = np.concatenate(parts)
+            if not np.isnan(probabilities).any(): return probabilities
+        return predict_probabilities(self.model, self.tokenizer, texts)      # for NaN: it says which text
 
 # %% ../nbs/1_from_scratch/27_serving.ipynb #284f6dfa
 @dataclass(frozen=True)
@@ -338,13 +360,72 @@ class BodyLimit:
         await self.app(scope, read_again, send)
 
 # %% ../nbs/1_from_scratch/27_serving.ipynb #0415c999
+LOG = logging.getLogger("llmcourse.serving")
 _HEAD = 16_384      # bytes of a first line and headers
 
-class _TimedProtocol(AutoHTTPProtocol):
-    "uvicorn's protocol, with a bound on the time and the bytes of the headers."
-    limits, _clock, _head = Limits(), None, 0
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"\r\n(connection: *(?!keep-alive)|transfer-encoding:)| HTTP/1\.0\r\n", re.IGNORECASE)
+_ALOUD = 20         # refusals a second that take the whole way
+_FOR_OPERATORS = {"/healthz", "/readyz", "/metrics"}
 
-    def _between(self) -> bool: return self.cycle is None or self.cycle.response_complete   # no request is being read
+class _Guard:
+    "Refuses before anything is parsed: requests that find the queue full, and connections past the limit."
+    def __init__(self, app, limits: Limits):
+        self.app, self.limits, self.batcher = app, limits, getattr(app.state, "batcher", None)
+        self.open, self.refused = {}, 0      # connections, the oldest first; requests refused here
+        self._second, self._met, self._told = 0, 0, 0
+
+    def answer_unread(self, data: bytes) -> bytes | None:
+        "The refusal, if these bytes are one whole request and the queue is full; None: go on and read it."
+        if not data.startswith(b"POST /predict ") or self.batcher is None: return None
+        if self.batcher.depth < self.batcher.max_queue: return None
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head + b"\r\n")
+        if length is None or int(length[1]) != len(body) or _UNUSUAL.search(head): return None
+        self._met += 1
+        if (second := int(time.monotonic())) != self._second: self._tell(second)
+        if self._met <= _ALOUD: return None
+        self.refused += 1
+        seconds = max(1, math.ceil(self.batcher.retry_after))
+        said = json.dumps({"error": f"{self.batcher.depth} texts wait for the model already; come back in {seconds} s"})
+        return (f"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: {seconds}\r\n"
+                f"content-length: {len(said)}\r\n\r\n{said}").encode()
+
+    def _tell(self, second: int) -> None:
+        "One line for all that was refused since the last."
+        if self.refused > self._told: LOG.info(json.dumps({"refused_unread": self.refused - self._told}))
+        self._second, self._met, self._told = second, 1, self.refused
+
+    def admit(self, connection) -> None:
+        "Take a connection; close it if there is no place at all."
+        self.open[connection] = None
+        if not self._crowded() or len(self.open) <= 1.2 * self.limits.connections: return
+        del self.open[connection]
+        connection.transport.close()
+
+    def _crowded(self) -> bool:
+        "Whether too many connections are open, once those that have been idle longest are closed."
+        surplus = len(self.open) - self.limits.connections
+        if surplus <= 0: return False
+        for connection in [c for c in self.open if c.is_idle() and c.loop.time() - c.busy_at > 0.25][:surplus]:
+            del self.open[connection]
+            connection.transport.close()
+        return len(self.open) > self.limits.connections
+
+    async def __call__(self, scope, receive, send):
+        free = scope["type"] != "http" or scope["path"] in _FOR_OPERATORS or not self._crowded()
+        if free: return await self.app(scope, receive, send)
+        self.refused += 1
+        said = f"{len(self.open)} connections are open, over the limit of {self.limits.connections}; come back in 1 s"
+        await _refusal(503, said, **{"retry-after": "1", "connection": "close"})(scope, receive, send)
+
+class _TimedProtocol(AutoHTTPProtocol):
+    "uvicorn's protocol, with a bound on the time and the bytes of the headers, and a guard."
+    guard, _clock, _head, busy_at = None, None, 0, 0.0
+
+    def is_idle(self) -> bool:
+        "Whether it is between two requests."
+        return self.cycle is None or self.cycle.response_complete
 
     def _stop_clock(self) -> None:
         if self._clock is not None: self._clock.cancel()
@@ -352,37 +433,47 @@ class _TimedProtocol(AutoHTTPProtocol):
 
     def _hang_up(self, status: str) -> None:
         self._clock = None
-        if self.transport.is_closing() or not self._between(): return
+        if self.transport.is_closing() or not self.is_idle(): return
         self.transport.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
         self.transport.close()
 
     def _start_clock(self) -> None:
-        self._clock = self.loop.call_later(self.limits.header_seconds, self._hang_up, "408 Request Timeout")
+        self._clock = self.loop.call_later(self.guard.limits.header_seconds, self._hang_up, "408 Request Timeout")
 
     def connection_made(self, transport):
         super().connection_made(transport)
+        self.busy_at = self.loop.time()
+        self.guard.admit(self)
         self._start_clock()
 
     def data_received(self, data):
+        if not self._head and self.is_idle() and (refusal := self.guard.answer_unread(data)):
+            self._unset_keepalive_if_required()
+            self._stop_clock()
+            self._start_clock()
+            return self.transport.write(refusal)
         super().data_received(data)
-        if not self._between(): return self._stop_clock()
+        if not self.is_idle():
+            self.busy_at = self.loop.time()
+            return self._stop_clock()
         self._head += len(data)
         if self._head > _HEAD: self._hang_up("431 Request Header Fields Too Large")
         elif self._clock is None: self._start_clock()
 
     def connection_lost(self, exc):
         self._stop_clock()
+        self.guard.open.pop(self, None)
         super().connection_lost(exc)
 
 def _config(app: FastAPI, **settings) -> uvicorn.Config:
     "How uvicorn runs an application within its limits."
     limits = getattr(app.state, "limits", Limits())
-    protocol = type("TimedProtocol", (_TimedProtocol,), {"limits": limits})
-    return uvicorn.Config(app, http=protocol, ws="none", access_log=False, server_header=False, **settings,
-                          limit_concurrency=limits.connections, timeout_graceful_shutdown=limits.stop_seconds)
+    app.state.guard = guard = _Guard(app, limits)
+    protocol = type("TimedProtocol", (_TimedProtocol,), {"guard": guard})
+    return uvicorn.Config(guard, http=protocol, ws="none", access_log=False, server_header=False, **settings,
+                          timeout_graceful_shutdown=limits.stop_seconds)
 
 # %% ../nbs/1_from_scratch/27_serving.ipynb #608bf8c1
-LOG = logging.getLogger("llmcourse.serving")
 _OPEN_PATHS = {"/healthz", "/readyz", "/docs", "/openapi.json"}      # these need no key
 
 class _Keys:
@@ -530,6 +621,8 @@ class Ready(BaseModel):
     ready: bool
     waiting: int
 
+_SHORT = 1_000      # characters that are cleaned at once: going to a thread and back takes longer
+
 async def answer_or_leave(request: Request,  # its body has been read
                           future,            # from `Batcher.submit`
                           seconds: float,    # to wait at most
@@ -551,7 +644,8 @@ def create_app(model: str | Path | Predictor,     # a classifier in checkpoint f
                ) -> FastAPI:
     "A web application that answers `/predict`, `/healthz` and `/readyz` from a checkpoint; `/docs` describes it."
     predictor, started = model if isinstance(model, Predictor) else Predictor(model), time.time()
-    batcher = Batcher(lambda texts: predictor.answer(texts, limits.tokens), limits.batch, limits.queue)
+    batcher = Batcher(lambda texts: predictor.answer(texts, limits.tokens), limits.batch, limits.queue,
+                      stretch=math.inf if predictor.packs else 2.0)
 
     @asynccontextmanager
     async def life(app: FastAPI):
@@ -581,7 +675,8 @@ def create_app(model: str | Path | Predictor,     # a classifier in checkpoint f
 
     form = _form(limits)
     async def predict(request: Request, sent: form):
-        texts = await run_in_threadpool(predictor.prepare, sent.texts)
+        long = sum(map(len, sent.texts)) > _SHORT
+        texts = await run_in_threadpool(predictor.prepare, sent.texts) if long else predictor.prepare(sent.texts)
         answer = await answer_or_leave(request, batcher.submit(texts, limits.answer_seconds), limits.answer_seconds)
         if answer is None: return _refusal(499, "the client has gone")
         return JSONResponse({"model": predictor.fingerprint, "predictions": answer})
@@ -685,6 +780,8 @@ def run_app(app: FastAPI,              # from `create_app`, or any other
     LOG.setLevel(logging.INFO)
     if not LOG.handlers: LOG.addHandler(logging.StreamHandler())
     print("listening on http://{}:{}; Ctrl-C stops it".format(*listening.getsockname()[:2]), flush=True)
+    gc.collect()
+    gc.freeze()     # a full collection looks at half a million objects of the libraries, and holds up everybody
     _Server(_config(app, log_level="error")).run(sockets=[listening])      # a refusal is no line for its log
 
 def serve(folder: str | Path,       # a classifier in checkpoint form

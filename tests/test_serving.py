@@ -143,6 +143,66 @@ def test_too_much_is_refused_at_once_and_health_is_not_held_up(predictor):
             assert [f.result(60).status_code for f in [first, *full]] == [200] * 33
 
 
+def test_most_refusals_are_made_before_anything_is_read(predictor, caplog):
+    app, body = create_app(predictor, limits=Limits(queue=64, batch=4)), json.dumps(GOOD).encode()
+    request = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with caplog.at_level(logging.INFO), running_server(app) as address, held(app) as (begun, go_on):
+        waiting = [connect(address) for _ in range(2)]
+        many = json.dumps({"texts": ["fine"] * 60}).encode()
+        waiting[0].sendall(request)
+        assert begun.wait(20)
+        waiting[1].sendall(HEAD + f"Content-Length: {len(many)}\r\n\r\n".encode() + many)
+        with connect(address) as connection:
+            for _ in range(200):                                            # the last places
+                if app.state.batcher.depth == 64: break
+                if app.state.batcher.depth >= 60:
+                    waiting.append(connect(address))
+                    waiting[-1].sendall(request)
+                time.sleep(0.05)
+            said = []
+            for _ in range(200):
+                connection.sendall(request)
+                said.append(connection.recv(65536))
+            assert {answer.split()[1] for answer in said} == {b"503"}
+            assert all(b"retry-after: " in answer and b'"error"' in answer for answer in said), said[-1]
+            assert app.state.guard.refused >= 100 and any(b"x-request-id" in answer for answer in said)
+            go_on.set()
+            for other in waiting: assert other.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.sendall(request)                                     # the connection was kept
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        for other in waiting: other.close()
+
+
+def test_idle_connections_past_the_limit_shut_out_nobody(predictor):
+    with running_server(create_app(predictor, limits=Limits(connections=10))) as address:
+        silent = [connect(address) for _ in range(40)]
+        for connection in silent[::2]:
+            try: connection.sendall(b"POST /predict HTTP/1.1\r\nHost:")
+            except OSError: pass
+        time.sleep(0.5)
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        assert httpx.post(f"{address}/predict", json=GOOD, timeout=20).status_code == 200
+        for connection in silent: connection.close()
+
+
+def test_past_the_limit_of_connections_operators_still_get_answers(predictor):
+    app, body = create_app(predictor, limits=Limits(connections=10)), json.dumps(GOOD).encode()
+    with running_server(app) as address, held(app) as (begun, go_on):
+        busy = [connect(address) for _ in range(10)]
+        for connection in busy: connection.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert begun.wait(20)
+        for _ in range(200):
+            if app.state.batcher.depth == 9: break
+            time.sleep(0.05)
+        refused = httpx.post(f"{address}/predict", json=GOOD, timeout=20)
+        assert refused.status_code == 503 and "11 connections are open" in refused.json()["error"], refused.text
+        assert refused.headers["retry-after"] == "1" and refused.headers["connection"] == "close"
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        go_on.set()
+        assert [connection.recv(65536).split()[1] for connection in busy] == [b"200"] * 10
+        for connection in busy: connection.close()
+
+
 def test_an_answer_that_is_late_is_a_504(predictor):
     app = create_app(predictor, limits=Limits(answer_seconds=0.3))
     with running_server(app) as address, held(app):

@@ -56,9 +56,11 @@ def test_words_of_all_scripts_are_counted():
     assert BM25([]).scores("a").shape == (0,) and not BM25(["", ""]).scores("a").any()
 
 
-def test_threshold_lies_between_and_never_outside():
-    assert 0.4 < choose_threshold([0.8, 0.7, 0.3], [True, True, False]) < 0.7
-    assert choose_threshold([0.2, 0.9], [True, False]) in (pytest.approx(0.19), pytest.approx(0.91))
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.floats(0, 0.99))
+@settings(deadline=None, derandomize=True)
+def test_threshold_refuses_no_more_than_it_may(cosines, most):
+    threshold = choose_threshold([*cosines, 0.99], [True] * len(cosines) + [False], most)
+    assert sum(cosine < threshold for cosine in cosines) <= most * len(cosines)
 
 
 def test_source_is_counted_in_words():

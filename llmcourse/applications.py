@@ -17,7 +17,6 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
-import regex
 from datasets import DatasetDict
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +26,7 @@ from pydantic import BaseModel, Field, field_validator
 from .anonymization import MARKS, anonymize
 from .collection import UnreadableError, files_of, printable, read_document
 from .data import atomic_path, load_data
+from .documents import cosines, split_sentences
 from .evaluation import bits_per_byte, score
 from .filtering import language_of, not_english
 from .generation import generate
@@ -38,38 +38,9 @@ from .serving import (MAX_CHARACTERS, Predictor, PredictionRequest, PredictionRe
                                problems_in_words)
 
 # %% auto #0
-__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'split_sentences', 'cosines', 'pick_sentences', 'summarized_texts',
-           'Applications', 'columns_of', 'describe', 'save_table', 'process_folder', 'GenerationRequest',
-           'SummaryRequest', 'SentDocument', 'DocumentsRequest', 'applications_app', 'applications_report']
-
-# %% ../nbs/5_beyond/56_applications.ipynb #b313427d
-_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|fig|inc|e\.g|i\.e|a\.m|p\.m)|\b[A-Za-z])\.$",
-                           re.I)
-_CLOSING = r"\"')\]」』”’）】"
-_NO_BLANK = r"[。｡]|(?<=[\p{Han}\p{Hiragana}\p{Katakana}ー」』][!?]{0,3})[!?]"          # cleaning narrows ！ and ？
-_SENTENCE_END = regex.compile(rf"(?<=[.!?؟।॥։።][{_CLOSING}]?)\s+|"                   # scripts with blanks, and without
-                              rf"(?<=(?:{_NO_BLANK})[{_CLOSING}]?)(?![。｡!?{_CLOSING}])\s*")
-
-def split_sentences(text: str,       # paragraphs apart by an empty line
-                    ) -> list[str]:  # clean, none empty
-    "Cut a text after a sign that ends a sentence, in any script that the course knows, unless it abbreviates."
-    found = []
-    for paragraph in re.split(r"\n\s*\n", text):
-        sentence = []
-        for part in _SENTENCE_END.split(clean_text(paragraph)):
-            sentence.append(part)
-            if not _ABBREVIATION.search(part[-12:]):
-                found.append(" ".join(sentence))
-                sentence = []
-        found.append(" ".join(sentence))
-    return [sentence for sentence in found if sentence]
-
-# %% ../nbs/5_beyond/56_applications.ipynb #83e087e2
-def cosines(vectors: np.ndarray,  # (n, d)
-            ) -> np.ndarray:      # (n, n)
-    "The cosine of the angle between each two vectors."
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return unit @ unit.T
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'pick_sentences', 'summarized_texts', 'Applications', 'columns_of',
+           'describe', 'save_table', 'process_folder', 'GenerationRequest', 'SummaryRequest', 'SentDocument',
+           'DocumentsRequest', 'applications_app', 'applications_report']
 
 # %% ../nbs/5_beyond/56_applications.ipynb #2358ebd4
 def pick_sentences(similarity: np.ndarray,  # (n, n), from `cosines`

@@ -11,7 +11,6 @@ where it was interrupted.
 """
 import argparse
 import hashlib
-import json
 
 import numpy as np
 import torch
@@ -188,7 +187,7 @@ def main() -> None:
     library = Library()
     for name, (title, text) in notes.items(): library.add(name, text, title)
     asked = questions(list(notes))
-    settings = {"notes": hashlib.sha256(repr(notes).encode()).hexdigest(), "wordings": json.loads(json.dumps(WORDINGS)), "passages": PASSAGES,
+    settings = {"notes": hashlib.sha256(repr(notes).encode()).hexdigest(), "wordings": WORDINGS, "passages": PASSAGES,
                 "questions": len(asked), "max_new_tokens": MOST, "model": "qwen"}
     rows = rows_begun(out, settings, parser) or asked
     for row in rows:
@@ -196,7 +195,7 @@ def main() -> None:
         row |= {"passages": [[hit.passage.document, hit.passage.start] for hit in hits], "said": row.get("said", {})}
     model, tokenizer = open_chat("qwen")
     about = provenance("python experiments/documents.py", [0], **settings)
-    for wording in ("plain", "closed", "examples"):
+    for wording in WORDINGS:
         left = [row for row in rows if wording not in row["said"]]
         for start in tqdm(range(0, len(left), BATCH), desc=wording, mininterval=20):
             some = left[start:start + BATCH]

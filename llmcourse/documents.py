@@ -228,22 +228,15 @@ class Answer:
 NOT_THERE = "not in the text"
 _TASK = ("Answer the question in a few words, only from the passages. If they do not say it, answer: "
          f"{NOT_THERE}.\n\n{{passages}}\n\nQuestion: {{question}}")
-_SHOWN = "[1] The shop. The shop opens at nine.\n\n[2] The shop. It sells bread and cake."
-_EXAMPLES = (("When does the shop open?", "at nine"), ("Who owns the shop?", NOT_THERE))
-WORDINGS = {"closed": ("Answer the question in a few words: {question}", ()), "plain": (_TASK, ()),
-            "examples": (_TASK, _EXAMPLES)}
+WORDINGS = {"closed": "Answer the question in a few words: {question}", "plain": _TASK}
 
 def messages_for(question: str,           # any text
                  hits: Sequence[Hit],     # from `Library.search`
                  wording: str = "plain",  # of `WORDINGS`
                  ) -> list[dict]:         # for a chat model
     "The question with the passages that were found, as a conversation. Raises `KeyError` for another wording."
-    task, examples = WORDINGS[wording]
-    def say(passages, question): return task.format(passages=passages, question=question).replace("<|", "< |")
-    found = "\n\n".join(f"[{number}] {hit.passage.text}" for number, hit in enumerate(hits, 1))
-    turns = [(say(_SHOWN, asked), said) for asked, said in examples] + [(say(found, question), None)]
-    return [{"role": role, "content": text}
-            for turn in turns for role, text in zip(("user", "assistant"), turn) if text]
+    task, found = WORDINGS[wording], "\n\n".join(f"[{number}] {hit.passage.text}" for number, hit in enumerate(hits, 1))
+    return [{"role": "user", "content": task.format(passages=found, question=question).replace("<|", "< |")}]
 
 # %% ../nbs/5_beyond/91_documents.ipynb #1c23c542
 SUPPORT = 0.5

@@ -28,7 +28,7 @@ def _attend(attention, x: Tensor, cos: Tensor, sin: Tensor, lengths: list[int], 
     q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
     if asking is not None: q = q[asking]
     ends = [lengths if asking is None else [1] * len(lengths), lengths, lengths]
-    texts = zip(*(z.transpose(0, 1)[None].split(n, 2) for z, n in zip((q, k, v), ends)))    # (1, heads, its tokens, ...)
+    texts = zip(*(z.transpose(0, 1)[None].split(n, 2) for z, n in zip((q, k, v), ends)))    # (1, heads, tokens, ..)
     y = [F.scaled_dot_product_attention(*text, is_causal=asking is None, enable_gqa=attention.grouped)
          for text in texts]
     return attention.o_proj(torch.cat(y, 2)[0].transpose(0, 1).flatten(1))     # (tokens, d_model)

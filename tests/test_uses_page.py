@@ -62,7 +62,7 @@ def said(page, name: str) -> str:
     "What the live region of a panel says once the server has answered."
     page.wait_for_function(f"""() => {{
         const panel = document.getElementById('{name}'), state = panel.querySelector('.state');
-        return !state.classList.contains('busy') && (state.textContent || panel.querySelector('.wrong').textContent);
+        return !state.classList.contains('busy') && (state.textContent || panel.querySelector('[role=alert]').textContent);
     }}""", timeout=60_000)
     return page.inner_text(f"#{name} .state")
 
@@ -129,7 +129,7 @@ def test_it_reads_what_is_dropped_and_gives_a_table(page, address):
     }""")
     page.wait_for_function("document.querySelector('#documents .state').textContent === '3 files, 1 with a problem'",
                            timeout=60_000)
-    assert "empty" in page.inner_text("#documents .wrong")
+    assert "empty" in page.inner_text("#documents .problems")
     assert [cell.split("\n")[0] for cell in page.locator("#documents tbody th").all_inner_texts()] == [
         "good.txt", "empty.txt", "a, b.html"]
     with page.expect_download() as waiting: page.click("#save")

@@ -104,7 +104,7 @@ def test_it_classifies_and_shows_which_words_decided(page, address):
     kind, sign = ("for", "+") if strongest["effect"] > 0 else ("against", "−")
     marks = page.locator(f"#classify .words mark.{kind}").all_inner_texts()
     assert strongest["text"] + sign in ["".join(mark.split()) for mark in marks], "a sign beside the colour"
-    first = page.locator("#classify tbody tr").first.locator("td").all_inner_texts()
+    first = page.locator("#classify tbody tr").first.locator("th, td").all_inner_texts()
     assert first == [strongest["text"], f"{100 * strongest['without']:.0f} %", kind], "and a table says it in words"
     styles = {kind: page.evaluate(f"getComputedStyle(document.querySelector('#classify .key .{kind}'))"
                                   ".borderBottomStyle") for kind in ("for", "against")}

@@ -4,8 +4,8 @@
 
 Writes llmcourse/measured/summaries.json: texts with the line that their author wrote, and what Qwen wrote for each. A
 run that was cut short goes on with the texts that are missing. The texts are docstrings of SciPy (BSD-3-Clause), drawn
-at random as the lesson draws them; they are stored too, since another version of SciPy has others. Qwen always takes the
-likeliest token, so nothing is drawn but the texts.
+at random as the lesson draws them; they are stored too, since another version of SciPy has others. Qwen always takes
+the likeliest token, so nothing is drawn but the texts.
 """
 import argparse
 import sys

@@ -1,6 +1,5 @@
 """The page of the four uses, in a real browser against a real server: each use is driven, by key too, and looked at."""
 import io
-import json
 
 import httpx
 import pandas as pd
@@ -14,6 +13,7 @@ from test_browser import browser                                        # noqa: 
 from test_openapi import PROMISES, bounded
 
 from llmcourse.applications import applications_app, deciding_words, save_table
+from llmcourse.practice import difference
 from llmcourse.pretrained import course_gpt
 from llmcourse.serving import Predictor, running_server
 
@@ -120,6 +120,7 @@ def test_it_reads_what_is_dropped_and_gives_a_table(page, address):
         {"name": "good.txt", "mimeType": "text/plain", "buffer": b"The screen is lovely. It broke in a week, I am sad."},
         {"name": "empty.txt", "mimeType": "text/plain", "buffer": b""}])
     assert said(page, "documents") == "2 files, 1 with a problem"
+    assert page.inner_text("#documents [role=alert]").startswith("empty.txt: "), "and the reason is heard"
     page.evaluate("""() => {
         const data = new DataTransfer();
         data.items.add(new File(["<p>=HYPERLINK is what I \\"bought\\". It works, and I like it.</p>"], "a, b.html"));
@@ -129,7 +130,6 @@ def test_it_reads_what_is_dropped_and_gives_a_table(page, address):
     }""")
     page.wait_for_function("document.querySelector('#documents .state').textContent === '3 files, 1 with a problem'",
                            timeout=60_000)
-    assert "empty" in page.inner_text("#documents .problems")
     assert [cell.split("\n")[0] for cell in page.locator("#documents tbody th").all_inner_texts()] == [
         "good.txt", "empty.txt", "a, b.html"]
     with page.expect_download() as waiting: page.click("#save")
@@ -200,9 +200,7 @@ def test_text_is_never_taken_for_markup(page):
 def test_an_explanation_is_what_the_function_gives(address, classifier):
     found = httpx.post(f"{address}/explain", json={"texts": [MIXED]}, timeout=60).json()
     predictor = Predictor(classifier)
-    expected = {"model": predictor.fingerprint} | deciding_words(predictor, MIXED)
-    assert json.loads(json.dumps(found)) == pytest.approx(expected, abs=1e-4) or found["parts"] == [
-        pytest.approx(part, abs=1e-4) for part in expected["parts"]]
+    assert not difference(found, {"model": predictor.fingerprint} | deciding_words(predictor, MIXED), 1e-4)
 
 
 @pytest.mark.parametrize("text, rows", [("good", 1), ("\u200b good", 1), ("it broke", 3), ("word " * 63, 64),

@@ -62,7 +62,8 @@ def said(page, name: str) -> str:
     "What the live region of a panel says once the server has answered."
     page.wait_for_function(f"""() => {{
         const panel = document.getElementById('{name}'), state = panel.querySelector('.state');
-        return !state.classList.contains('busy') && (state.textContent || panel.querySelector('[role=alert]').textContent);
+        const wrong = panel.querySelector('[role=alert]');
+        return !state.classList.contains('busy') && (state.textContent || wrong.textContent);
     }}""", timeout=60_000)
     return page.inner_text(f"#{name} .state")
 
@@ -116,9 +117,9 @@ def test_it_classifies_and_shows_which_words_decided(page, address):
 @needs_browser
 def test_it_reads_what_is_dropped_and_gives_a_table(page, address):
     page.click("#tab-documents")
-    page.set_input_files("#files", [
-        {"name": "good.txt", "mimeType": "text/plain", "buffer": b"The screen is lovely. It broke in a week, I am sad."},
-        {"name": "empty.txt", "mimeType": "text/plain", "buffer": b""}])
+    files = {"good.txt": b"The screen is lovely. It broke in a week, I am sad.", "empty.txt": b""}
+    page.set_input_files("#files", [{"name": name, "mimeType": "text/plain", "buffer": content}
+                                    for name, content in files.items()])
     assert said(page, "documents") == "2 files, 1 with a problem"
     assert page.inner_text("#documents [role=alert]").startswith("empty.txt: "), "and the reason is heard"
     page.evaluate("""() => {

@@ -195,13 +195,13 @@ class Applications:
         except Exception as error: reason = f"could not be read: {type(error).__name__}: {error}"[:300]
         return {"file": printable(name), "problem": anonymize(printable(reason))}
 
-# %% ../nbs/5_beyond/56_applications.ipynb #7e450fa1
+# %% ../nbs/5_beyond/56_applications.ipynb #4255e080
 def _odds(answer: Mapping, label: str, against: str) -> float:
     "The log-odds of one label against another, in nats."
     p = answer["probabilities"]
     return math.log(max(p[label], 1e-12) / max(p[against], 1e-12))
 
-# %% ../nbs/5_beyond/56_applications.ipynb #2f9bc1e1
+# %% ../nbs/5_beyond/56_applications.ipynb #6bb02a26
 def deciding_words(predict: Callable[[list[str]], list[dict]],  # texts → label and probabilities, as `Predictor` does
                    text: str,              # what was decided about
                    most: int = MAX_TEXTS,  # texts to judge at most; the whole text is one of them
@@ -333,13 +333,13 @@ class DocumentsRequest(BaseModel):
         if twice: raise ValueError(f"{twice[0]!r} comes twice; give each document its own name")
         return documents
 
-# %% ../nbs/5_beyond/56_applications.ipynb #556db9c3
+# %% ../nbs/5_beyond/56_applications.ipynb #11e95969
 EXAMPLES = {"/generate": '{"prompt": "this camera", "max_new_tokens": 40}',
             "/summarize": '{"text": "It works. It is cheap. I like it.", "sentences": 2}',
             "/classify": '{"texts": ["the screen is lovely"]}', "/explain": '{"texts": ["the screen is lovely"]}',
             "/documents": '{"documents": [{"name": "a.txt", "content_base64": "RmluZS4="}]}'}
 
-# %% ../nbs/5_beyond/56_applications.ipynb #e81e4566
+# %% ../nbs/5_beyond/56_applications.ipynb #d4cf2438
 class ExplanationRequest(PredictionRequest):
     "What `/explain` takes: one text."
     texts: list[str] = Field(min_length=1, max_length=1, examples=[["the screen is lovely"]])
@@ -372,7 +372,7 @@ def _offer_texts(app: FastAPI, apps: Applications) -> None:
     def summarize(request: SummaryRequest) -> dict:
         return {"model": embeds, "sentences": apps.summarize(request.text, request.sentences)}
 
-# %% ../nbs/5_beyond/56_applications.ipynb #9cff56cf
+# %% ../nbs/5_beyond/56_applications.ipynb #85ef3593
 def _offer_labels(app: FastAPI, apps: Applications) -> None:
     "The addresses that answer with labels."
     decides = apps.predictor.fingerprint
@@ -390,7 +390,7 @@ def _offer_labels(app: FastAPI, apps: Applications) -> None:
         table = apps.process({d.name: base64.b64decode(d.content_base64) for d in request.documents})
         return {"model": decides, "documents": table.astype(object).where(table.notna(), None).to_dict("records")}
 
-# %% ../nbs/5_beyond/56_applications.ipynb #49253c3c
+# %% ../nbs/5_beyond/56_applications.ipynb #e02058ad
 def add_page(app: FastAPI,           # with the addresses of `applications_app`
              labels: Sequence[str],  # of its classifier
              ) -> None:
@@ -409,7 +409,7 @@ def _explain_uses(app: FastAPI) -> None:
         problems = problems_in_words(error)
         return JSONResponse({"error": f"{problems}. Send JSON like {EXAMPLES[request.url.path]}"}, 422)
 
-# %% ../nbs/5_beyond/56_applications.ipynb #6baf5971
+# %% ../nbs/5_beyond/56_applications.ipynb #d16b20d2
 def applications_app(generator: str | Path,   # a language model in checkpoint form
                      classifier: str | Path,  # a classifier in checkpoint form
                      ) -> FastAPI:

@@ -9,10 +9,11 @@ import ast
 import base64
 import binascii
 import importlib.util
+import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -20,27 +21,28 @@ import numpy as np
 from datasets import DatasetDict
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field, field_validator
 
 from .anonymization import MARKS, anonymize
 from .collection import UnreadableError, files_of, printable, read_document
 from .data import atomic_path, load_data
 from .documents import cosines, split_sentences
-from .evaluation import bits_per_byte, score
+from .evaluation import bits_per_byte, render_template, score
 from .filtering import language_of, not_english
 from .generation import generate
 from .judging import rouge
-from .model import LanguageModel, load_checkpoint
+from .model import LanguageModel, fingerprint, load_checkpoint
 from .preprocessing import clean, clean_text
 from .pretrained import embed, load_pretrained
-from .serving import (MAX_CHARACTERS, Predictor, PredictionRequest, PredictionResponse, create_app,
-                               problems_in_words)
+from .serving import (MAX_BYTES, MAX_CHARACTERS, MAX_TEXTS, Prediction, Predictor, PredictionRequest,
+                               PredictionResponse, create_app, problems_in_words)
 
 # %% auto #0
-__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'pick_sentences', 'summarized_texts', 'Applications', 'columns_of',
-           'describe', 'save_table', 'process_folder', 'GenerationRequest', 'SummaryRequest', 'SentDocument',
-           'DocumentsRequest', 'applications_app', 'applications_report']
+__all__ = ['MAX_FILE', 'MAX_SENTENCES', 'EXAMPLES', 'pick_sentences', 'summarized_texts', 'Applications', 'deciding_words',
+           'columns_of', 'describe', 'save_table', 'process_folder', 'GenerationRequest', 'SummaryRequest',
+           'SentDocument', 'DocumentsRequest', 'ExplanationRequest', 'Part', 'Explanation', 'add_page',
+           'applications_app', 'applications_report']
 
 # %% ../nbs/5_beyond/56_applications.ipynb #2358ebd4
 def pick_sentences(similarity: np.ndarray,  # (n, n), from `cosines`
@@ -164,6 +166,36 @@ class Applications:
         except Exception as error: reason = f"could not be read: {type(error).__name__}: {error}"[:300]
         return {"file": printable(name), "problem": anonymize(printable(reason))}
 
+# %% ../nbs/5_beyond/56_applications.ipynb #4255e080
+def _odds(answer: Mapping, label: str, against: str) -> float:
+    "The log-odds of one label against another, in nats."
+    p = answer["probabilities"]
+    return math.log(max(p[label], 1e-12) / max(p[against], 1e-12))
+
+# %% ../nbs/5_beyond/56_applications.ipynb #6bb02a26
+def deciding_words(predict: Callable[[list[str]], list[dict]],  # texts → label and probabilities, as `Predictor` does
+                   text: str,              # what was decided about
+                   most: int = MAX_TEXTS,  # texts to judge at most; the whole text is one of them
+                   ) -> dict:              # its answer, with `against`, `words_a_part`, `rows` and `parts`
+    """Which words decided: leave out each and ask again (Zeiler & Fergus 2014; Li et al. 2016).
+
+    A part has its `text`; its `effect`, how far the log-odds of the label against the second likeliest fall without it;
+    and `without`, the label's probability then. Both are None where nothing would be left. Raises `ValueError` for a
+    budget below 2, and what `predict` raises."""
+    if most < 2: raise ValueError(f"most is {most}; one text is the whole one, so give 2 or more")
+    words = clean_text(text).split()
+    size = max(1, math.ceil(len(words) / (most - 1)))                   # words in a part
+    starts = range(0, len(words), size)
+    rests = [" ".join(words[:i] + words[i + size:]) for i in starts]
+    answer, *others = predict([" ".join(words), *filter(clean_text, rests)])        # one batch
+    label, left = answer["label"], iter(others)
+    against = max(answer["probabilities"].keys() - {label}, key=answer["probabilities"].get)
+    parts = [{"text": " ".join(words[i:i + size]), "effect": None, "without": None} for i in starts]
+    for part, without in ((part, next(left)) for part, rest in zip(parts, rests) if clean_text(rest)):
+        part["effect"] = _odds(answer, label, against) - _odds(without, label, against)
+        part["without"] = without["probabilities"][label]
+    return answer | {"against": against, "words_a_part": size, "rows": 1 + len(others), "parts": parts}
+
 # %% ../nbs/5_beyond/56_applications.ipynb #0351d405
 MAX_FILE, MAX_SENTENCES = 2_000_000, 300    # bytes of one document; sentences that are judged
 
@@ -272,38 +304,75 @@ class DocumentsRequest(BaseModel):
         if twice: raise ValueError(f"{twice[0]!r} comes twice; give each document its own name")
         return documents
 
-EXAMPLES = {"/generate": '{"prompt": "this camera", "max_new_tokens": 40}', "/summarize": '{"text": "It works. It is '
-                                                                                          'cheap. I like it.", '
-                                                                                          '"sentences": 2}',
-            "/classify": '{"texts": ["the screen is lovely"]}', "/documents": '{"documents": [{"name": "a.txt", '
-                                                                              '"content_base64": "RmluZS4="}]}'}
+# %% ../nbs/5_beyond/56_applications.ipynb #11e95969
+EXAMPLES = {"/generate": '{"prompt": "this camera", "max_new_tokens": 40}',
+            "/summarize": '{"text": "It works. It is cheap. I like it.", "sentences": 2}',
+            "/classify": '{"texts": ["the screen is lovely"]}', "/explain": '{"texts": ["the screen is lovely"]}',
+            "/documents": '{"documents": [{"name": "a.txt", "content_base64": "RmluZS4="}]}'}
+
+# %% ../nbs/5_beyond/56_applications.ipynb #d4cf2438
+class ExplanationRequest(PredictionRequest):
+    "What `/explain` takes: one text."
+    texts: list[str] = Field(min_length=1, max_length=1, examples=[["the screen is lovely"]])
+
+class Part(BaseModel):
+    "Some words of a text, and what leaving them out does; nothing, if they are all of it."
+    text: str
+    effect: float | None     # how far the log-odds of the label, against the second likeliest, fall
+    without: float | None    # the probability of the label that is left
+
+class Explanation(Prediction):
+    "What `/explain` answers: what `/classify` says of the text, and which words decided."
+    model: str
+    against: str             # the second likeliest label
+    words_a_part: int        # more than 1 for a text that is too long to leave out word by word
+    rows: int                # texts that were judged
+    parts: list[Part]        # in the order of the text
 
 # %% ../nbs/5_beyond/56_applications.ipynb #79809335
-def applications_app(generator: str | Path,   # a language model in checkpoint form
-                     classifier: str | Path,  # a classifier in checkpoint form
-                     ) -> FastAPI:
-    "`create_app` with `/generate`, `/summarize`, `/classify` and `/documents`; all models are opened before it starts."
-    apps = Applications(generator, classifier)
-    apps._writer, apps._encoder
-    app = create_app(apps.predictor)
+def _offer_texts(app: FastAPI, apps: Applications) -> None:
+    "The addresses that answer with text."
+    writes, embeds = fingerprint(*apps._writer), fingerprint(*apps._encoder)
 
     @app.post("/generate")
     def write(request: GenerationRequest) -> dict:
-        return {"text": apps.generate(request.prompt, request.max_new_tokens, request.temperature, request.seed)}
+        return {"model": writes, "text": apps.generate(
+            request.prompt, request.max_new_tokens, request.temperature, request.seed)}
 
     @app.post("/summarize")
     def summarize(request: SummaryRequest) -> dict:
-        return {"sentences": apps.summarize(request.text, request.sentences)}
+        return {"model": embeds, "sentences": apps.summarize(request.text, request.sentences)}
+
+# %% ../nbs/5_beyond/56_applications.ipynb #85ef3593
+def _offer_labels(app: FastAPI, apps: Applications) -> None:
+    "The addresses that answer with labels."
+    decides = apps.predictor.fingerprint
 
     @app.post("/classify")
     def classify(request: PredictionRequest) -> PredictionResponse:
-        return PredictionResponse(model=apps.predictor.fingerprint, predictions=apps.classify(request.texts))
+        return PredictionResponse(model=decides, predictions=apps.classify(request.texts))
+
+    @app.post("/explain")
+    def which_words(request: ExplanationRequest) -> Explanation:
+        return Explanation(model=decides, **deciding_words(apps.classify, request.texts[0]))
 
     @app.post("/documents")
     def documents(request: DocumentsRequest) -> dict:
         table = apps.process({d.name: base64.b64decode(d.content_base64) for d in request.documents})
-        return {"documents": table.astype(object).where(table.notna(), None).to_dict("records")}
+        return {"model": decides, "documents": table.astype(object).where(table.notna(), None).to_dict("records")}
 
+# %% ../nbs/5_beyond/56_applications.ipynb #e02058ad
+def add_page(app: FastAPI,           # with the addresses of `applications_app`
+             labels: Sequence[str],  # of its classifier
+             ) -> None:
+    "A page at `/` that offers all uses to people; it asks the application that serves it, and no other host."
+    page = render_template("uses", title="Put a language model to use", labels=list(labels), columns=columns_of(labels),
+                           most=MAX_BYTES * 3 // 4 - 1000)         # bytes of a file: base64 needs a third more
+    @app.get("/", response_class=HTMLResponse)
+    def show_page() -> str: return page
+
+def _explain_uses(app: FastAPI) -> None:
+    "A refused request is told how a right one looks."
     explain = app.exception_handlers[RequestValidationError]
     @app.exception_handler(RequestValidationError)
     async def explain_use(request: Request, error: RequestValidationError):
@@ -311,6 +380,17 @@ def applications_app(generator: str | Path,   # a language model in checkpoint f
         problems = problems_in_words(error)
         return JSONResponse({"error": f"{problems}. Send JSON like {EXAMPLES[request.url.path]}"}, 422)
 
+# %% ../nbs/5_beyond/56_applications.ipynb #d16b20d2
+def applications_app(generator: str | Path,   # a language model in checkpoint form
+                     classifier: str | Path,  # a classifier in checkpoint form
+                     ) -> FastAPI:
+    "`create_app` with an address for each use and a page for people at `/`; all models are opened before it starts."
+    apps = Applications(generator, classifier)
+    app = create_app(apps.predictor)
+    _offer_texts(app, apps)
+    _offer_labels(app, apps)
+    add_page(app, apps.predictor.labels)
+    _explain_uses(app)
     return app
 
 # %% ../nbs/5_beyond/56_applications.ipynb #8825b2ab

@@ -161,6 +161,39 @@ def _judge_summaries(answer) -> str:
     return ""
 
 
+def effects(words: list[str], weights: dict[str, float]) -> list[float]:
+    "For each word, in order: how far the log-odds fall without it. In this model *not* flips what follows."
+    def log_odds(words):
+        signs = [-1 if i and words[i - 1] == "not" else 1 for i in range(len(words))]
+        return sum(sign * weights.get(word, 0.0) for sign, word in zip(signs, words))
+    return [log_odds(words) - log_odds(words[:i] + words[i + 1:]) for i in range(len(words))]
+
+
+def _every_occurrence(words, weights):
+    "For each word, in order: how far the log-odds fall without it. In this model *not* flips what follows."
+    def log_odds(words):
+        signs = [-1 if i and words[i - 1] == "not" else 1 for i in range(len(words))]
+        return sum(sign * weights.get(word, 0.0) for sign, word in zip(signs, words))
+    return [log_odds(words) - log_odds([other for other in words if other != word]) for word in words]
+
+
+def _by_weight(words, weights): return [weights.get(word, 0.0) for word in words]
+
+
+def _other_sign(words, weights): return [-effect for effect in effects(words, weights)]
+
+
+def _falls_only(words, weights): return [max(0.0, effect) for effect in effects(words, weights)]
+
+
+def _one_after_another(words, weights): return [effects(words[i:], weights)[0] for i in range(len(words))]
+
+
+def _draw_words_and_weights(rng):
+    words = rng.choice(["good", "bad", "not", "so"], size=5, p=[0.3, 0.2, 0.3, 0.2]).tolist()
+    return words, {"good": float(rng.integers(1, 4)), "bad": -float(rng.integers(1, 4))}
+
+
 _SUMMARIES = {"central": 0.18, "lead": 0.21, "random": 0.14, "gap": 0.03, "low": 0.01, "high": 0.05, "best": "lead"}
 
 EXERCISES = [
@@ -237,6 +270,21 @@ EXERCISES = [
                   Mistake(_SUMMARIES | {"gap": -0.03, "low": -0.05, "high": -0.01}, "lead minus central"),
                   Mistake(_SUMMARIES | {"best": "central"}, "the interval from low to high says lead"),
                   Mistake(_SUMMARIES | {"lead": 0.6}, "compared with the author's line"))),
+    Exercise(
+        "Not this word, this place", """
+        `effects` should leave out each word once. It goes wrong where a word stands twice: in `good not good` it gives
+        both places of *good* the same effect, though one speaks for the label and the other one against. Mend it.
+        """, effects, kind="mend", inputs=_draw_words_and_weights,
+        hints=("Which words does the last line leave out, if the word stands twice?",
+               "A place has a number: `words[:i] + words[i + 1:]` is the text without place `i`."),
+        mistakes=(Mistake(_every_occurrence, "It leaves out every place where the word stands, not this one."),
+                  Mistake(_by_weight, "Those are the weights. After *not* a word counts the other way, and *not* "
+                                      "itself has an effect without having a weight."),
+                  Mistake(_other_sign, "The sign is turned: a word that speaks for the label makes the log-odds fall "
+                                       "when it goes."),
+                  Mistake(_falls_only, "Words that speak against the label are lost: their effects are below 0."),
+                  Mistake(_one_after_another, "Each word is put back before the next one is left out; here the words "
+                                              "before it stay away."))),
 ]
 
 QUESTIONS = [
@@ -254,6 +302,13 @@ QUESTIONS = [
              (("Because masks make better key sentences.",
                "They make worse ones here: masked lines were picked as unlike the rest."),
               ("Because it takes less time.", "The time is the same; it is a question of who gets to see what."))),
+    Question("No word of a sentence has any effect when it is left out alone. What may be the reason?",
+             ("Several words say the same, and each stands in for the others.",
+              "The model that needs *good* or *great* shows it: leave out both, and the label changes."),
+             (("The model decided without the sentence.",
+               "It may have; leaving out all words but one would tell. This alone does not show it."),
+              ("The log-odds hide small changes.",
+               "They show changes near 0 and 1 that probabilities hide."))),
     Question("80 % of the planted values were masked. Why does this figure say little about your own documents?",
              ("It depends on how many hard ways of writing were planted.",
               "The table by ways carries over: forms are found, spelt-out addresses are not."),

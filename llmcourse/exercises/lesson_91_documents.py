@@ -172,7 +172,7 @@ def _judge(answer) -> str:
     cosine, said = np.array(VALIDATION["cosine"]), np.array(VALIDATION["said"])
     worth = ((cosine >= threshold)[said].mean() + (cosine < threshold)[~said].mean()) / 2
     if worth < 0.82:
-        return f"at {threshold:g} the two shares of the validation questions have a mean of {worth:.2f}; more is possible"
+        return f"at {threshold:g} both shares of the validation questions have the mean {worth:.2f}; more is possible"
     refused, answered = _counts_at(threshold)
     if (answer["refused"], answer["answered"]) == (answered, refused): return "the two kinds of fault are swapped"
     if (answer["refused"], answer["answered"]) != (refused, answered):
@@ -200,7 +200,7 @@ with a list of four numbers.""",
     ),
     Exercise(
         title="Cut into passages",
-        task="""Write `windows(lengths, words, overlap)`. `lengths` holds the number of words of each sentence. A passage
+        task="""Write `windows(lengths, words, overlap)`. `lengths` holds how many words each sentence has. A passage
 takes sentences until it has `words` words or more. The next passage begins `overlap` sentences before the end of this
 one, but at least one sentence later than this one began. Stop when the last sentence is in a passage. Return pairs
 (first sentence, the one after the last).""",

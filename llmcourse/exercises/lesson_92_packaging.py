@@ -1,4 +1,4 @@
-"Exercises of lesson 92: model cards, export, int8."
+"Ship it."
 import numpy as np
 
 from llmcourse.practice import Exercise, Mistake, Question

@@ -1,4 +1,4 @@
-"Exercises of lesson 93: queues, replicas, balancers."
+"How many machines."
 import math
 
 import numpy as np

@@ -111,7 +111,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> int:
         "The status of the answer. Raises `OSError` if the connection is lost before it."
         loop = asyncio.get_running_loop()
-        if self.transport is None: self.transport, _ = await loop.create_connection(lambda: self, "127.0.0.1", self.port)
+        if self.transport is None:
+            self.transport, _ = await loop.create_connection(lambda: self, "127.0.0.1", self.port)
         self.waiter, self.got = loop.create_future(), b""
         self.transport.write(request)
         return await self.waiter
@@ -249,8 +250,9 @@ def main(minilm: bool, rounds: int) -> None:
             for name in ("ours", "LitServe"):
                 process, port = running[name]
                 os.killpg(process.pid, signal.SIGCONT)
-                said = asyncio.run(open_loop(port, requests_for(name, texts), 5 * median(rate for rate, *_ in found[name]), 8))
-                print_overload(name, said, median(rate for rate, *_ in found[name]))
+                capacity = median(rate for rate, *_ in found[name])
+                said = asyncio.run(open_loop(port, requests_for(name, texts), 5 * capacity, 8))
+                print_overload(name, said, capacity)
                 time.sleep(1)
                 again = time.perf_counter()
                 asyncio.run(closed_loop(port, requests_for(name, texts[:CALLERS])))

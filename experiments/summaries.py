@@ -1,4 +1,4 @@
-"""Qwen writes one-line summaries of docstrings, asked in two wordings. Stored for lesson 56.
+"""Qwen writes one-line summaries of docstrings, asked in two wordings. Stored for lesson 59.
 
     PYTHONPATH=. python experiments/summaries.py          (ten minutes on two cores)
 

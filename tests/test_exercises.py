@@ -15,7 +15,7 @@ BANKS = lessons_with_exercises()
 EXERCISES = [exercise for lesson in BANKS for exercise in exercises_of(lesson)[0]]
 KINDS = {"write", "predict", "mend", "decide"}
 REBUILT_LATER = {*range(45, 52)}   # customization: exercises come with its rebuild
-FIRST_REFERENCE = 59                               # coverage, roads, doctor, command line: nothing to answer
+FIRST_REFERENCE = 64                               # coverage, roads, doctor, command line: nothing to answer
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 each_lesson = pytest.mark.parametrize("lesson", BANKS)
 

@@ -16,7 +16,7 @@ if WORKERS > 1: os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_coun
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))
 
-BUILT = (".git", ".venv", "_docs", "_proc", "lab", "runs", "build", "dist", "*.egg-info", "__pycache__",
+BUILT = (".git", ".venv", ".hypothesis", "_docs", "_proc", "lab", "runs", "build", "dist", "*.egg-info", "__pycache__",
          ".ipynb_checkpoints", ".pytest_cache")
 
 

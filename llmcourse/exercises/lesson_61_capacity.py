@@ -94,38 +94,38 @@ def _draw_service(rng):
 SAFE = {"/predict", "/healthz", "/readyz", "/quality"}     # asking twice is as good as asking once
 
 
-def send(path: str, tries: list[str]) -> tuple[str, int]:
+def send(path: str, tries: list[str], safe: set[str]) -> tuple[str, int]:
     "What the client gets (`answer` or `error`) and how many tries were made; each is refused, broken or answer."
     for count, happened in enumerate(tries, 1):
         if happened == "answer": return "answer", count
-        if happened == "broken" and path not in SAFE: return "error", count
+        if happened == "broken" and path not in safe: return "error", count
     return "error", len(tries)
 
 
-def _always_again(path, tries):
+def _always_again(path, tries, safe):
     for count, happened in enumerate(tries, 1):
         if happened == "answer": return "answer", count
     return "error", len(tries)
 
 
-def _never_again(path, tries): return ("answer" if tries[0] == "answer" else "error"), 1
+def _never_again(path, tries, safe): return ("answer" if tries[0] == "answer" else "error"), 1
 
 
-def _fears_refusal(path, tries):
+def _fears_refusal(path, tries, safe):
     for count, happened in enumerate(tries, 1):
         if happened == "answer": return "answer", count
-        if path not in SAFE: return "error", count
+        if path not in safe: return "error", count
     return "error", len(tries)
 
 
-def _counts_from_zero(path, tries):
-    said, count = send(path, tries)
+def _counts_from_zero(path, tries, safe):
+    said, count = send(path, tries, safe)
     return said, count - 1
 
 
 def _draw_tries(rng):
     path = str(rng.choice(["/predict", "/feedback"]))
-    return path, [str(rng.choice(["refused", "broken"])), str(rng.choice(["refused", "answer"])), "answer"]
+    return path, [str(rng.choice(["refused", "broken"])), str(rng.choice(["refused", "answer"])), "answer"], SAFE
 
 
 def compare_queues() -> dict:
@@ -233,9 +233,9 @@ them are lost.""",
         title="Ask again, or not",
         task="""A balancer tries replicas in turn. A try is `refused` (nothing was sent), `broken` (the request was
 sent, then the connection broke) or `answer`. A refused one may always be tried again, a broken one only if the path
-is in `SAFE`. Return what the client gets, `"answer"` or `"error"`, and how many tries were made.""",
+is in `safe`, where asking twice is as good as asking once. Return what the client gets, `"answer"` or `"error"`, and
+how many tries were made.""",
         solution=send,
-        imports='SAFE = {"/predict", "/healthz", "/readyz", "/quality"}     # asking twice is as good as asking once',
         mistakes=(
             Mistake(_always_again, "Feedback was sent again after a broken connection. The first replica may have "
                     "stored it: it would count twice."),

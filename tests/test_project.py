@@ -247,3 +247,26 @@ def test_next_question_leads_to_the_next_lesson(path, following):
     prose = "\n\n".join(cell.source for cell in lessons.read(path).cells if cell.cell_type == "markdown")
     asked = re.search(r"\*\*Next question:\*\*(.*?)(?:\n\n|$)", prose, re.S)
     assert asked and following.name in asked[1], f"{path.name} should end with a question that {following.name} answers"
+
+
+MINUTES = {"half an hour": 30, "an hour": 60, "an hour and a half": 90} | {
+    f"{word} minutes": number for number, word in zip(range(10, 60, 5), (
+        "ten", "fifteen", "twenty", "twenty-five", "thirty", "thirty-five", "forty", "forty-five", "fifty", "fifty-five"))}
+
+
+def minutes_of(path) -> int:
+    "How long a lesson says it takes."
+    prose = " ".join(" ".join(cell.source for cell in lessons.read(path).cells[:4]).split())
+    return MINUTES[re.search(r"\*\*Time:\*\* ([a-z -]+?)(?:[,;.]| of | to )", prose)[1]]
+
+
+@pytest.mark.parametrize("way", re.findall(r"^\| (an? .*|the whole), (\d+) hours \| (.*?) \|",
+                                           (ROOT/"README.md").read_text(encoding="utf-8"), re.M), ids=lambda way: way[0])
+def test_a_way_through_names_lessons_and_their_hours(way):
+    "Numbers are links, `a to b` is all between, and the hours are the sum of what the lessons say."
+    linked = re.findall(r"(to )?\[(\d+)\]\(nbs/\w+/(\d+)_", way[2])
+    assert linked and all(int(said) == int(there) for _, said, there in linked)
+    chosen = []
+    for to, number, _ in linked: chosen += range(chosen[-1] + 1 if to else int(number), int(number) + 1)
+    paths = {lessons.number(path): path for path in lessons.lessons()}
+    assert round(sum(minutes_of(paths[number]) for number in chosen) / 60) == int(way[1])

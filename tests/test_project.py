@@ -258,7 +258,7 @@ README = (ROOT/"README.md").read_text(encoding="utf-8")
 def minutes_of(path) -> int:
     "How long a lesson says it takes."
     prose = " ".join(" ".join(cell.source for cell in lessons.read(path).cells[:4]).split())
-    return MINUTES[re.search(r"\*\*Time:\*\* ([a-z -]+?)(?:[,;.]| of | to | with )", prose)[1]]
+    return MINUTES[re.search(r"\*\*Time:\*\* ([a-z -]+?)(?:[,;.]| of | to | with | here)", prose)[1]]
 
 
 @pytest.mark.parametrize("way", re.findall(r"^\| (an? .*|the whole), (\d+) hours \| (.*?) \|", README, re.M),

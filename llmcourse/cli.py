@@ -533,7 +533,7 @@ def api(models: LanguageModelsArgument = None, adapter: AdapterOption = None, ho
     _listen(host, port).close()                            # before large models are opened
     with _until_stopped():
         serve_api(models or ["course-gpt"], named, host, port, slots, secrets,
-                  lambda app, host, port, **waits: run_app(app, host, port))
+                  run=lambda app, host, port, **waits: run_app(app, host, port))
 
 # %% ../nbs/6_reference/67_command_line.ipynb #dbbb6023
 @_verb(LEARN, "llmcourse progress")

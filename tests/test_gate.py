@@ -140,7 +140,7 @@ def test_a_text_that_takes_long_to_clean_holds_nobody_up(folder, monkeypatch):
     with running_server(create_app(folder)) as address:
         answers = []
         asking = threading.Thread(
-            target=lambda: answers.append(httpx.post(f"{address}/predict", json={"texts": ["slow"]}, timeout=90))
+            target=lambda: answers.append(httpx.post(f"{address}/predict", json={"texts": ["slow " * 300]}, timeout=90))
         )
         asking.start()
         assert cleaning.wait(60)

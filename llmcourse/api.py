@@ -27,7 +27,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
 
@@ -605,7 +605,7 @@ def api_app(models: Mapping[str, Engine | Served],     # by the name that client
                         "waiting": len(one.engine.queue)} for name, one in served.items()}
         return {"status": "ok", "models": about}
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         if tally: return tally.page()
         raise ApiError(501, "counting needs prometheus-client: pip install 'llmcourse[monitoring]'", "server_error")
@@ -709,6 +709,7 @@ def serve_api(names: Sequence[str] = ("course-gpt",),  # of the catalogue, or ch
               port: int = 8000,                        # where to listen
               slots: int = 16,                         # texts at a time
               keys: Sequence[str] = (),                # who may come in; empty: anybody
+              *,
               seconds: float | None = None,            # that a text may take, waiting included; None: no limit
               run: Callable = uvicorn.run,             # what runs the application, until Ctrl-C
               ) -> None:

@@ -99,6 +99,14 @@ class Reader:
         return self.model(input_ids=new, past_key_values=self.cache, use_cache=True, logits_to_keep=last).logits
 
 # %% ../nbs/5_beyond/55_speculation.ipynb #c8743f06
+def _written(read: Callable, ids: Sequence[int], most: int, sampling: Sampling, chance: torch.Generator) -> tuple:
+    "Guesses drawn one after the other from logits (1, vocab_size) that `read` gives, and the chances of each draw."
+    guesses, bets = [], []
+    for dart in torch.rand(most, generator=chance).tolist():
+        bets.append(chances(read([*ids, *guesses]), sampling)[0])
+        guesses.append(_hit(bets[-1], dart))
+    return guesses, torch.stack(bets) if bets else torch.zeros(0, 1)
+
 class ModelDraft:
     "A smaller model that guesses by writing."
     def __init__(self,
@@ -113,11 +121,7 @@ class ModelDraft:
                  chance: torch.Generator,    # where its random numbers come from
                  ) -> tuple[list[int], Tensor]: # the guesses; (guesses, vocab_size), the chances they were drawn by
         "Write some tokens."
-        guesses, bets = [], []
-        for dart in torch.rand(most, generator=chance).tolist():
-            bets.append(chances(self.reader([*ids, *guesses])[0], sampling))
-            guesses.append(_hit(bets[-1], dart))
-        return guesses, torch.stack(bets) if bets else torch.zeros(0, 1)
+        return _written(self.reader, ids, most, sampling, chance)
 
 # %% ../nbs/5_beyond/55_speculation.ipynb #2602bcc8
 class LookupDraft:
@@ -200,11 +204,7 @@ class CountDraft:
                  chance: torch.Generator,    # where its random numbers come from
                  ) -> tuple[list[int], Tensor]: # the guesses; (guesses, vocab_size), the chances they were drawn by
         "Write some tokens by the counts."
-        guesses, bets = [], []
-        for dart in torch.rand(most, generator=chance).tolist():
-            bets.append(chances(self.bets([*ids, *guesses]).log()[None], sampling)[0])
-            guesses.append(_hit(bets[-1], dart))
-        return guesses, torch.stack(bets) if bets else torch.zeros(0, 1)
+        return _written(lambda ids: self.bets(ids).log()[None], ids, most, sampling, chance)
 
 # %% ../nbs/5_beyond/55_speculation.ipynb #2039b5d1
 @dataclass
